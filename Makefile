@@ -1,0 +1,129 @@
+# Makefile - the developer's commands; `make help` lists them.
+#
+# Owns: what is built before what. Does not own: how (CMakePresets.json, pyproject.toml), nor what a
+# bare machine needs (scripts/bootstrap.sh).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+JOBS ?= $(shell nproc)
+PYTEST_ARGS ?=
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+REPORTS := $(CURDIR)/build/reports
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+cpp_sources = $(shell find include src python/bindings -name '*.?pp' 2>/dev/null)
+# ThreadSanitizer of GCC 12 cannot map its shadow memory under the address randomisation of newer
+# kernels; where the kernel allows it, randomisation is switched off for its tests.
+without_aslr = $(shell setarch "$$(uname -m)" -R true 2>/dev/null && echo setarch "$$(uname -m)" -R)
+
+# $(call run_ctest,PRESET[,COMMAND PREFIX]): the C++ tests; in CI a skip must be on the list.
+define run_ctest
+mkdir -p $(REPORTS)
+$(2) ctest --preset $(1) -j $(JOBS) --output-junit $(REPORTS)/ctest-$(1).xml
+if [ "$${CI:-}" = true ]; then \
+	$(PYTHON) tests/support/skip_policy.py $(REPORTS)/ctest-$(1).xml; fi
+endef
+
+.PHONY: help setup build build-cpp test test-cpp test-python demo lint lint-format lint-python \
+	lint-types lint-cpp format asan tsan bench bench-short clean distclean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- set-up --------------------------------------------------------------------------------------
+
+build/stamps/system: scripts/bootstrap.sh
+	scripts/bootstrap.sh system
+	@mkdir -p $(@D) && touch $@
+
+# The stamps of what is inside the environment lie there, and so vanish with it.
+$(VENV)/stamp-tools: build/stamps/system scripts/requirements.py pyproject.toml
+	scripts/bootstrap.sh venv $(VENV)
+	@touch $@
+
+# Editable: Python files are used where they lie; only C++ needs this step again, and it compiles
+# what changed. tests/packaging holds that a plain installation works too.
+$(VENV)/stamp-package: $(VENV)/stamp-tools CMakeLists.txt cmake/finopsBuild.cmake $(cpp_sources)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+		--config-settings=cmake.define.FINOPS_WERROR=ON --editable . </dev/null
+	@touch $@
+
+setup: $(VENV)/stamp-tools ## install system packages and tools (idempotent)
+
+build-cpp: $(VENV)/stamp-tools
+	cmake --preset release
+	cmake --build --preset release
+
+build: build-cpp $(VENV)/stamp-package ## build the C++ library and tests, and the Python package
+
+# --- tests and demo ------------------------------------------------------------------------------
+
+test-cpp: build-cpp
+	$(call run_ctest,release)
+
+test-python: $(VENV)/stamp-package
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test: ## set up, build, and run the whole test suite
+	$(MAKE) --no-print-directory test-cpp
+	$(MAKE) --no-print-directory test-python
+
+demo: $(VENV)/stamp-package ## set up, build, and run the demo
+	$(PYTHON) examples/demo/demo.py
+
+asan: $(VENV)/stamp-tools ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake --preset asan
+	cmake --build --preset asan
+	$(call run_ctest,asan)
+
+tsan: $(VENV)/stamp-tools ## the C++ tests of threads under ThreadSanitizer
+	cmake --preset tsan
+	cmake --build --preset tsan
+	$(call run_ctest,tsan,$(without_aslr))
+
+# --- style ---------------------------------------------------------------------------------------
+
+cpp_files = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
+tidy_files = $(filter src/% tests/cpp/% benchmarks/%,$(filter %.cpp,$(cpp_files)))
+binding_files = $(filter python/bindings/%,$(filter %.cpp,$(cpp_files)))
+
+lint: lint-format lint-python lint-types lint-cpp ## formatting, linters and types
+
+lint-format: $(VENV)/stamp-tools
+	$(VENV)/bin/clang-format --dry-run -Werror $(cpp_files)
+	$(VENV)/bin/ruff format --check .
+
+lint-python: $(VENV)/stamp-tools
+	$(VENV)/bin/ruff check .
+
+lint-types: $(VENV)/stamp-tools
+	$(VENV)/bin/mypy python/finops
+
+lint-cpp: $(VENV)/stamp-package
+	cmake --preset release >/dev/null
+	printf '%s\n' $(tidy_files) | xargs -r -P $(JOBS) -n 1 \
+		$(VENV)/bin/clang-tidy --quiet -p build/release
+	printf '%s\n' $(binding_files) | xargs -r -P $(JOBS) -n 1 \
+		$(VENV)/bin/clang-tidy --quiet -p "$$(dirname "$$(ls build/py-*/compile_commands.json)")"
+
+format: $(VENV)/stamp-tools ## format all code
+	$(VENV)/bin/clang-format -i $(cpp_files)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix --quiet . || true
+
+# --- benchmarks ----------------------------------------------------------------------------------
+
+bench: build ## all benchmarks, at full size
+	scripts/bench.sh
+
+bench-short: build ## all benchmarks, just long enough to show that they work
+	scripts/bench.sh --short
+
+clean: ## remove what was built (the virtual environment stays)
+	rm -rf build
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)

@@ -1,0 +1,154 @@
+// ledger.hpp - the append-only store of what ran, what it cost, and what was decided.
+//
+// Owns: Ledger, the atomic moves of money, the read queries that reports use.
+// Does not own: lease sizes (budget), decisions (guard), prices to choose from (pricing).
+// Invariants: journal rows are never changed; a write that returned survives power loss; the same
+// event twice is a no-op, the same id with other content an Error(Conflict); balances are caches
+// that `verify` rebuilds from the journal and compares.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "finops/base/clock.hpp"
+#include "finops/ledger/queries.hpp"
+#include "finops/money/rate.hpp"
+#include "finops/record/budget.hpp"
+#include "finops/record/charge.hpp"
+#include "finops/record/decision.hpp"
+#include "finops/record/price.hpp"
+#include "finops/record/run.hpp"
+
+namespace finops {
+
+struct LedgerOptions {
+  Nanoseconds busy_timeout{std::chrono::seconds{5}};  ///< longest wait for the write lock
+  bool read_only = false;  ///< opens with mode=ro; every write throws Error(LedgerUnavailable)
+};
+
+/// The state of an attempt's money. OPEN: it runs. SUSPECT: its process is gone and an uncertain
+/// rest waits to be settled. SETTLED: final, reached exactly once.
+enum class AccountState { OPEN, SUSPECT, SETTLED };
+[[nodiscard]] std::string_view account_state_name(AccountState state) noexcept;
+
+/// An attempt's account after a move. `epoch` grows with every move and fences late writers.
+struct AttemptAccount {
+  AccountState state = AccountState::OPEN;
+  std::int64_t epoch = 0;
+  Nanoseconds settled{};        ///< charged up to here, from the attempt's start
+  std::optional<Rate> rate;     ///< empty: unpriced
+  std::optional<Money> held;    ///< empty: no budget
+  std::optional<Money> charged;  ///< empty: unpriced (unknown, which is not zero)
+  bool is_exhausted = false;    ///< the last wish for money could not be met in full
+};
+
+/// Settles use up to `elapsed` and, if `wanted_hold` is given, tops the lease up to it; when less
+/// is left in any budget of the chain, the lease is what is left. One transaction.
+struct SettleRequest {
+  AttemptId attempt_id;
+  std::int64_t epoch = 0;  ///< as last seen; another writer's move makes it stale
+  Nanoseconds elapsed{};   ///< never moves backwards: an earlier time settles nothing
+  UtcTime now{};
+  std::optional<Money> wanted_hold;
+};
+
+/// Ends an attempt. Metered up to `metered_until`; from there to `gone_at` uncertain (equal: none).
+/// With nothing uncertain the account becomes SETTLED and gives back what it holds, otherwise
+/// SUSPECT, holding the cost of the uncertain span.
+struct CloseRequest {
+  AttemptId attempt_id;
+  std::int64_t epoch = 0;
+  Nanoseconds metered_until{};
+  Nanoseconds gone_at{};
+  AttemptEnd end;
+};
+
+/// How a SUSPECT account is settled: the uncertain span is spent, or given back.
+enum class SuspectOutcome { Spent, Released };
+
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+
+  // Appending. All idempotent: a known id with equal content is a no-op.
+
+  /// Throws Error(Conflict) if the run exists with another project, experiment or parent.
+  virtual void add_run(const RunRecord& run) = 0;
+  /// Opens the attempt's account. Returns the record with its attempt number.
+  /// The run, the price and the budgets named must exist: Error(NotFound).
+  virtual AttemptRecord add_attempt(const AttemptRecord& attempt) = 0;
+  virtual void add_price(const PriceRow& price) = 0;
+  virtual void add_checkpoint(const CheckpointRecord& checkpoint) = 0;
+  /// Returns the record with its sequence.
+  virtual DecisionRecord add_decision(const DecisionRecord& decision) = 0;
+  /// Appends bill lines or imported charges, all or nothing. Returns how many were new.
+  /// They touch no budget: budgets run on what `settle` meters.
+  virtual std::size_t append(std::span<const Charge> charges) = 0;
+  /// Prices the attempt's unpriced use and charges it, slice by slice.
+  /// Throws Error(Conflict) if the attempt has a price already.
+  virtual AttemptAccount price_attempt(const AttemptId& attempt_id, const PriceRow& price,
+                                       std::int64_t used_micro_gpus,
+                                       std::int64_t block_micro_gpus) = 0;
+
+  // Money. Each is one transaction; a stale epoch is an Error(Conflict) and changes nothing.
+
+  /// Returns the account as it is. Error(NotFound) if the attempt is unknown.
+  [[nodiscard]] virtual AttemptAccount account(const AttemptId& attempt_id) = 0;
+  virtual AttemptAccount settle(const SettleRequest& request) = 0;
+  virtual AttemptAccount close(const CloseRequest& request) = 0;
+  /// Settles a SUSPECT account once; SETTLED already is a no-op.
+  virtual AttemptAccount settle_suspect(const AttemptId& attempt_id, SuspectOutcome outcome,
+                                        const std::string& who, UtcTime now) = 0;
+
+  // Budgets.
+
+  /// Creates the budget with `limit`; an equal one is a no-op, another limit, kind or currency is
+  /// an Error(BudgetMismatch): a limit is changed by set_limit or a request, never in passing.
+  virtual void ensure_budget(const BudgetRecord& budget, Money limit) = 0;
+  /// Sets the limit. Lowering it below what is spent and held is an Error(InvalidArgument).
+  virtual BudgetAccounts set_limit(const BudgetId& budget_id, Money new_limit,
+                                   const std::string& who, const std::string& why,
+                                   UtcTime now) = 0;
+  virtual void add_request(const BudgetRequest& request) = 0;
+  /// Approves (the limit grows by the request's amount) or denies, once: a second ruling that
+  /// says the same is a no-op, another one an Error(Conflict). Error(NotFound) if unknown.
+  virtual BudgetRuling rule_request(const RequestId& request_id, bool is_approved,
+                                    const std::string& who, const std::string& why,
+                                    UtcTime now) = 0;
+
+  // Reading (queries.hpp). Empty results mean: nothing of the kind is in the ledger.
+
+  [[nodiscard]] virtual std::vector<RunSummary> runs(const RunFilter& filter) = 0;
+  [[nodiscard]] virtual std::vector<AttemptSummary> attempts(const RunId& run_id) = 0;
+  [[nodiscard]] virtual std::optional<AttemptRecord> attempt(const AttemptId& attempt_id) = 0;
+  /// Attempts whose account is SUSPECT, for whoever settles them.
+  [[nodiscard]] virtual std::vector<SuspectAttempt> suspects() = 0;
+  [[nodiscard]] virtual std::vector<UnpricedAttempt> unpriced_attempts() = 0;
+  [[nodiscard]] virtual std::vector<BudgetSummary> budgets() = 0;
+  [[nodiscard]] virtual std::optional<BudgetSummary> budget(const BudgetId& budget_id) = 0;
+  [[nodiscard]] virtual std::vector<BudgetLine> budget_lines(const BudgetId& budget_id) = 0;
+  [[nodiscard]] virtual std::vector<RequestSummary> requests() = 0;
+  /// Of one attempt, or of all if `attempt_id` is empty; oldest first, at most `limit` newest.
+  [[nodiscard]] virtual std::vector<DecisionRecord> decisions(const AttemptId& attempt_id,
+                                                              std::int64_t limit) = 0;
+  /// The newest confirmed checkpoint of the run.
+  [[nodiscard]] virtual std::optional<CheckpointRecord> last_checkpoint(const RunId& run_id) = 0;
+  /// Prices that a user set, oldest first.
+  [[nodiscard]] virtual std::vector<PriceRow> user_prices() = 0;
+
+  /// Rebuilds every balance and account from the journal and compares; checks the file itself.
+  [[nodiscard]] virtual VerifyReport verify() = 0;
+};
+
+/// Opens the ledger file at `path`, creating it if needed (not if read_only).
+/// The caller has checked the folder (home.hpp). Throws Error(LedgerUnavailable),
+/// Error(LedgerCorrupt), Error(UnsupportedSchema), Error(PermissionDenied).
+[[nodiscard]] std::unique_ptr<Ledger> open_ledger(const std::string& path,
+                                                  const LedgerOptions& options);
+
+}  // namespace finops

@@ -1,0 +1,82 @@
+// queries.hpp - what the ledger's read queries give back.
+//
+// Owns: the summary rows that reports, `finops ps` and the agent read.
+// Invariant: an unknown cost is an empty optional, never zero.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "finops/record/budget.hpp"
+#include "finops/record/charge.hpp"
+#include "finops/record/run.hpp"
+
+namespace finops {
+
+/// Empty fields match everything.
+struct RunFilter {
+  RunId run_id;
+  std::string project;
+  std::string experiment;
+  std::string name;
+  std::optional<RunStatus> status;
+  std::int64_t limit = 1'000;  ///< the newest so many
+};
+
+struct RunSummary {
+  RunRecord run;
+  RunStatus status = RunStatus::RUNNING;  ///< of its last attempt
+  std::string reason;                     ///< why the last attempt ended; empty while it runs
+  std::int32_t attempt_count = 0;
+  std::optional<Money> metered_cost;    ///< empty: nothing of it is priced
+  std::optional<Money> uncertain_cost;  ///< held for uncertain spans; empty: none
+  Nanoseconds metered_time{};
+  Nanoseconds unpriced_time{};  ///< use whose cost is not known yet
+  UtcTime started_at{};
+  UtcTime ended_at{};  ///< epoch: still running
+};
+
+struct AttemptSummary {
+  AttemptRecord attempt;
+  std::optional<AttemptEnd> end;  ///< empty: running
+  std::string account_state;      ///< OPEN, SUSPECT, SETTLED
+  std::string price;              ///< "88.49 USD/h"; empty: unpriced
+  std::optional<Money> metered_cost;
+  std::optional<Money> uncertain_cost;
+  Nanoseconds metered_time{};
+  Nanoseconds uncertain_time{};
+};
+
+struct SuspectAttempt {
+  AttemptId attempt_id;
+  Nanoseconds uncertain_time{};
+  UtcTime ended_at{};
+};
+
+struct UnpricedAttempt {
+  AttemptRecord attempt;
+  Nanoseconds unpriced_time{};
+};
+
+struct BudgetSummary {
+  BudgetRecord budget;
+  BudgetAccounts accounts = BudgetAccounts::zero(Currency::usd());
+  std::int64_t open_lease_count = 0;
+};
+
+struct RequestSummary {
+  BudgetRequest request;
+  std::optional<BudgetRuling> ruling;  ///< empty: waits for an answer
+};
+
+struct VerifyReport {
+  std::int64_t journal_row_count = 0;
+  std::int64_t budget_count = 0;
+  std::int64_t attempt_count = 0;
+  std::vector<std::string> problems;  ///< empty: all is well
+
+  [[nodiscard]] bool is_clean() const noexcept { return problems.empty(); }
+};
+
+}  // namespace finops

@@ -1,0 +1,72 @@
+// scanner.hpp - the live pages of other processes, as the agent sees them.
+//
+// Owns: ForeignPage, PageScanner. Does not own: judgement (guard).
+// Invariants: pages of this process are never opened; a damaged page is reported and skipped.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "finops/pulse/own_page.hpp"
+#include "finops/pulse/page.hpp"
+
+namespace finops::pulse {
+
+/// One mapped page of another process.
+class ForeignPage {
+ public:
+  ForeignPage(std::string path, PageInfo info, PageLayout* page) noexcept
+      : path_(std::move(path)), info_(std::move(info)), page_(page) {}
+  ~ForeignPage();
+  ForeignPage(const ForeignPage&) = delete;
+  ForeignPage& operator=(const ForeignPage&) = delete;
+
+  [[nodiscard]] const PageInfo& info() const noexcept { return info_; }
+  [[nodiscard]] PageLayout& page() noexcept { return *page_; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  /// Whether some process holds the page's lock: its owner, or the reporter below `finops run`.
+  /// Asks the kernel (open, F_GETLK, close): meant for pages that did not change.
+  [[nodiscard]] bool is_locked() const;
+
+ private:
+  friend class PageScanner;
+  std::string path_;
+  PageInfo info_;
+  PageLayout* page_;
+  std::uint64_t seen_in_scan_ = 0;
+};
+
+/// A page that was skipped, and why.
+struct RejectedPage {
+  std::string path;
+  std::string why;
+};
+
+class PageScanner {
+ public:
+  explicit PageScanner(std::string live_path) : live_path_(std::move(live_path)) {}
+
+  /// Maps new pages, drops those whose files are gone, keeps the rest: a warm scan of 10,000 pages
+  /// reads one folder and touches no other file.
+  /// Throws Error(SystemFailure) if the folder cannot be read.
+  void scan();
+
+  /// The pages found by the last scan. Valid until the next scan.
+  [[nodiscard]] const std::vector<ForeignPage*>& pages() const noexcept { return pages_; }
+  /// Files that look like pages and are not usable; each is told of once per scanner.
+  [[nodiscard]] const std::vector<RejectedPage>& rejected() const noexcept { return rejected_; }
+
+ private:
+  void open_page(const std::string& name);
+  std::string live_path_;
+  std::unordered_map<std::string, std::unique_ptr<ForeignPage>> known_;
+  std::unordered_map<std::string, std::string> bad_;
+  std::vector<ForeignPage*> pages_;
+  std::vector<RejectedPage> rejected_;
+  std::uint64_t scan_count_ = 0;
+};
+
+}  // namespace finops::pulse

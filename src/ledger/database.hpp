@@ -1,0 +1,99 @@
+// database.hpp - a thin, checked layer over SQLite's C interface.
+//
+// Owns: Database (one connection), Statement (one prepared statement), the mapping of SQLite's
+// codes to ErrorCode. Private to ledger: nothing else sees sqlite3.h.
+// Invariant: every call is checked; every connection has the settings that `Database` sets.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "finops/base/clock.hpp"
+#include "finops/base/error.hpp"
+#include "finops/money/money.hpp"
+
+namespace finops::ledger {
+
+/// A prepared statement: bind in order with `<<`, then step, then read columns in order.
+class Statement {
+ public:
+  Statement(sqlite3* connection, sqlite3_stmt* statement) noexcept
+      : connection_(connection), statement_(statement) {}
+  ~Statement() { sqlite3_reset(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& operator<<(std::int64_t value);
+  Statement& operator<<(std::string_view value);
+  Statement& operator<<(const char* value) { return *this << std::string_view(value); }
+  Statement& operator<<(const std::string& value) { return *this << std::string_view(value); }
+  Statement& operator<<(bool value) { return *this << std::int64_t{value}; }
+  Statement& operator<<(int value) { return *this << std::int64_t{value}; }
+  Statement& operator<<(Nanoseconds value) { return *this << std::int64_t{value.count()}; }
+  Statement& operator<<(UtcTime value) { return *this << value.time_since_epoch(); }
+  /// Binds two columns: units and picos.
+  Statement& operator<<(Money value);
+  /// Binds two columns, NULL if empty.
+  Statement& operator<<(const std::optional<Money>& value);
+  /// Binds the text, or NULL if it is empty.
+  Statement& bind_text_or_null(std::string_view value);
+
+  /// Moves to the next row; false at the end.
+  bool step();
+  /// Runs a statement that gives no rows.
+  void run();
+
+  [[nodiscard]] std::int64_t integer();
+  [[nodiscard]] std::string text();
+  [[nodiscard]] bool boolean() { return integer() != 0; }
+  [[nodiscard]] Nanoseconds nanoseconds() { return Nanoseconds{integer()}; }
+  [[nodiscard]] UtcTime utc() { return UtcTime{Nanoseconds{integer()}}; }
+  /// Reads two columns.
+  [[nodiscard]] Money money(Currency currency);
+  [[nodiscard]] bool next_is_null() const;
+  void skip(int columns) { column_ += columns; }
+
+ private:
+  void check(int code) const;
+  sqlite3* connection_;
+  sqlite3_stmt* statement_;
+  int parameter_ = 0;
+  int column_ = 0;
+};
+
+/// One connection. Never used across fork; never shared between threads without a lock.
+class Database {
+ public:
+  Database(const std::string& path, bool read_only);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  /// A statement of `sql`, prepared once per connection. `sql` must be a string literal.
+  [[nodiscard]] Statement prepare(const char* sql);
+  /// Runs statements that take no parameters.
+  void execute(const char* sql);
+  /// The one integer that `sql` gives.
+  [[nodiscard]] std::int64_t count(const std::string& sql);
+  /// Rows changed by the last statement.
+  [[nodiscard]] int changes() const noexcept { return sqlite3_changes(connection_); }
+  /// Frames in the write-ahead log after the last commit of this connection.
+  [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
+  /// Copies what it can from the log into the file. The caller holds the write lock.
+  void checkpoint_passive();
+
+ private:
+  sqlite3* connection_ = nullptr;
+  std::unordered_map<const char*, sqlite3_stmt*> statements_;
+  int wal_frames_ = 0;
+};
+
+/// Throws the Error that fits SQLite's result code.
+[[noreturn]] void throw_sqlite(int code, const std::string& message);
+
+}  // namespace finops::ledger

@@ -1,0 +1,321 @@
+// sqlite_ledger.cpp - opening, transactions, and appending of plain records.
+#include "ledger/sqlite_ledger.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "ledger/schema.hpp"
+
+namespace finops::ledger {
+namespace {
+
+// About 16 MiB of log at 4 KiB a page: long enough to keep commits cheap, short enough to read.
+constexpr int kCheckpointFrames = 4'000;
+
+void create_private_file(const std::string& path) {
+  // Created here, so that no moment exists in which others could read it. An existing file is not
+  // opened: closing a descriptor of it would drop SQLite's locks in this process.
+  const int descriptor = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor >= 0) {
+    close(descriptor);
+    return;
+  }
+  FINOPS_REQUIRE(errno == EEXIST, ErrorCode::LedgerUnavailable,
+                 "cannot create the ledger " + path + ": " + errno_text(errno));
+}
+
+void check_private_file(const std::string& path) {
+  struct stat info {};
+  FINOPS_REQUIRE(lstat(path.c_str(), &info) == 0, ErrorCode::LedgerUnavailable,
+                 "there is no ledger at " + path + ": nothing has been tracked yet");
+  FINOPS_REQUIRE(S_ISREG(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 022U) == 0,
+                 ErrorCode::PermissionDenied,
+                 "the ledger " + path +
+                     " must be a plain file of ours that others cannot write; run: chmod 600");
+}
+
+}  // namespace
+
+SqliteLedger::SqliteLedger(const std::string& path, const LedgerOptions& options)
+    : path_(path), options_(options) {
+  if (!options.read_only) {
+    create_private_file(path);
+  }
+  check_private_file(path);
+  database_ = std::make_unique<Database>(path, options.read_only);
+  open_schema();
+}
+
+void SqliteLedger::open_schema() {
+  const auto version_of_file = [this]() -> std::int64_t {
+    Statement application = database_->prepare("PRAGMA application_id");
+    application.step();
+    const std::int64_t id = application.integer();
+    Statement tables = database_->prepare("SELECT count(*) FROM sqlite_schema");
+    tables.step();
+    const bool is_empty = tables.integer() == 0;
+    FINOPS_REQUIRE(is_empty || id == kApplicationId, ErrorCode::LedgerCorrupt,
+                   path_ + " is a database, but not a finops ledger; move it aside or set "
+                           "FINOPS_HOME to another folder");
+    Statement user = database_->prepare("PRAGMA user_version");
+    user.step();
+    return is_empty ? 0 : user.integer();
+  };
+  std::int64_t version = version_of_file();
+  if (version == 0 && !options_.read_only) {
+    const WriteLock lock(path_ + ".lock", options_.busy_timeout);
+    database_->execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
+    version = version_of_file();  // another process may have been first
+    if (version == 0) {
+      create_schema(*database_);
+      version = kSchemaVersion;
+    }
+    database_->execute("COMMIT");
+  }
+  FINOPS_REQUIRE(version <= kSchemaVersion, ErrorCode::UnsupportedSchema,
+                 path_ + " has schema " + std::to_string(version) + ", this finops knows " +
+                     std::to_string(kSchemaVersion) + "; nothing was changed. Install a newer "
+                     "finops, or set FINOPS_HOME to another folder");
+}
+
+void SqliteLedger::commit() {
+  try {
+    database_->execute("COMMIT");
+  } catch (const std::exception& error) {
+    // A failed fsync may have lost pages that the kernel now calls clean: never retried.
+    refusal_ = std::string("a commit failed: ") + error.what();
+    throw;
+  }
+  if (database_->wal_frames() > kCheckpointFrames) {
+    database_->checkpoint_passive();
+  }
+}
+
+void SqliteLedger::write(const std::function<void()>& body) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  FINOPS_REQUIRE(!options_.read_only, ErrorCode::LedgerUnavailable,
+                 "the ledger is open for reading only");
+  FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,
+                 "the ledger is not written any more (" + refusal_ +
+                     "); check the disk, then run: finops ledger verify");
+  const WriteLock lock(path_ + ".lock", options_.busy_timeout);
+  database_->execute("BEGIN IMMEDIATE");
+  try {
+    body();
+  } catch (const InternalError& error) {
+    refusal_ = error.what();
+    database_->execute("ROLLBACK");
+    throw;
+  } catch (...) {
+    // SQLite has rolled back by itself after some errors (a full disk): then this one fails.
+    try {
+      database_->execute("ROLLBACK");
+    } catch (const std::exception&) {
+    }
+    throw;
+  }
+  commit();
+}
+
+void SqliteLedger::add_run(const RunRecord& run) {
+  FINOPS_REQUIRE(is_valid_id(run.run_id.str()), ErrorCode::InvalidArgument,
+                 "not a run id: '" + run.run_id.str() + "'");
+  write([&] {
+    Statement insert = database_->prepare(
+        "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (run_id) DO NOTHING");
+    insert << run.run_id.str() << run.project << run.experiment << run.name << run.user_name;
+    insert.bind_text_or_null(run.parent_run_id.str()).bind_text_or_null(run.fork_of.str());
+    insert << run.tags << run.created_at;
+    insert.run();
+    if (database_->changes() == 0) {
+      Statement known = database_->prepare(
+          "SELECT project, experiment, parent_run_id FROM runs WHERE run_id=?");
+      known << run.run_id.str();
+      known.step();
+      const std::string project = known.text();
+      const std::string experiment = known.text();
+      FINOPS_REQUIRE(project == run.project && experiment == run.experiment &&
+                         known.text() == run.parent_run_id.str(),
+                     ErrorCode::Conflict,
+                     "run " + run.run_id.str() + " belongs to " + project + "/" + experiment +
+                         ", not to " + run.project + "/" + run.experiment);
+    }
+  });
+}
+
+void SqliteLedger::open_account(const AttemptRecord& attempt) {
+  std::optional<Money> held;
+  std::optional<Money> charged;
+  if (!attempt.price_id.empty()) {
+    Statement price = database_->prepare("SELECT currency FROM prices WHERE price_id=?");
+    price << attempt.price_id.str();
+    FINOPS_REQUIRE(price.step(), ErrorCode::NotFound,
+                   "price " + attempt.price_id.str() + " is not in the ledger");
+    charged = Money::zero(Currency(price.text()));
+  }
+  if (!attempt.budget_chain.empty()) {
+    FINOPS_REQUIRE(charged.has_value(), ErrorCode::UnpricedResource,
+                   "attempt " + attempt.attempt_id.str() + " has a budget but no price; give "
+                   "price=, or set one with: finops prices set");
+    held = charged;
+  }
+  Statement insert = database_->prepare(
+      "INSERT INTO accounts (attempt_id, state, epoch, settled_ns, usage_count, held_units, "
+      "held_picos, charged_units, charged_picos, is_exhausted) VALUES (?,'OPEN',1,0,0,?,?,?,?,0)");
+  insert << attempt.attempt_id.str() << held << charged;
+  insert.run();
+}
+
+AttemptRecord SqliteLedger::add_attempt(const AttemptRecord& attempt) {
+  FINOPS_REQUIRE(is_file_safe(attempt.attempt_id.str()), ErrorCode::InvalidArgument,
+                 "not an attempt id: '" + attempt.attempt_id.str() + "'");
+  AttemptRecord stored = attempt;
+  write([&] {
+    if (std::optional<AttemptRecord> known = this->attempt(attempt.attempt_id)) {
+      FINOPS_REQUIRE(known->run_id == attempt.run_id && known->price_id == attempt.price_id,
+                     ErrorCode::Conflict,
+                     "attempt " + attempt.attempt_id.str() + " exists with other content");
+      stored = *known;
+      return;
+    }
+    Statement count = database_->prepare("SELECT count(*) FROM attempts WHERE run_id=?");
+    count << attempt.run_id.str();
+    count.step();
+    stored.attempt_number = static_cast<std::int32_t>(count.integer()) + 1;
+    Statement insert = database_->prepare(
+        "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    insert << attempt.attempt_id.str() << attempt.run_id.str() << stored.attempt_number
+           << attempt.host << attempt.process.boot_id << std::int64_t{attempt.process.pid}
+           << static_cast<std::int64_t>(attempt.process.start_ticks)
+           << (attempt.entry_point == EntryPoint::Init ? "init" : "command") << attempt.command
+           << attempt.resource;
+    insert.bind_text_or_null(attempt.price_id.str());
+    insert << attempt.used_micro_gpus << attempt.block_micro_gpus << attempt.is_long_running
+           << attempt.long_running_reason << attempt.started_at.utc
+           << attempt.started_at.boot.time_since_epoch()
+           << attempt.started_at.monotonic.time_since_epoch();
+    insert.run();
+    for (std::size_t i = 0; i < attempt.budget_chain.size(); ++i) {
+      Statement link = database_->prepare("INSERT INTO attempt_budgets VALUES (?,?,?)");
+      link << attempt.attempt_id.str() << static_cast<std::int64_t>(i)
+           << attempt.budget_chain[i].str();
+      link.run();
+    }
+    open_account(stored);
+  });
+  return stored;
+}
+
+void SqliteLedger::add_price(const PriceRow& price) {
+  write([&] {
+    Statement insert = database_->prepare(
+        "INSERT INTO prices VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (price_id) DO NOTHING");
+    insert << price.price_id.str() << price.sku_id << price.provider << price.region << price.zone
+           << price.instance_type << price.gpu << price.gpu_count
+           << pricing_category_name(price.pricing_category)
+           << price.list_unit_price.currency().str() << price.list_unit_price << price.valid_from
+           << price.valid_to << price.source << price.source_date << price.is_user_set;
+    insert.run();
+    if (database_->changes() == 0) {
+      Statement known = database_->prepare(
+          "SELECT currency, list_unit_price_units, list_unit_price_picos FROM prices "
+          "WHERE price_id=?");
+      known << price.price_id.str();
+      known.step();
+      const Currency currency(known.text());
+      FINOPS_REQUIRE(known.money(currency) == price.list_unit_price, ErrorCode::Conflict,
+                     "price " + price.price_id.str() + " exists with another amount");
+    }
+  });
+}
+
+void SqliteLedger::add_checkpoint(const CheckpointRecord& checkpoint) {
+  write([&] {
+    Statement insert = database_->prepare(
+        "INSERT INTO checkpoints VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING");
+    insert << checkpoint.attempt_id.str() << checkpoint.sequence << checkpoint.run_id.str()
+           << checkpoint.step << checkpoint.path << checkpoint.confirmed_at;
+    insert.run();
+  });
+}
+
+DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
+  DecisionRecord stored = decision;
+  write([&] {
+    if (stored.sequence == 0) {
+      Statement last = database_->prepare(
+          "SELECT coalesce(max(sequence), 0) FROM decisions WHERE attempt_id=?");
+      last << decision.attempt_id.str();
+      last.step();
+      stored.sequence = last.integer() + 1;
+    }
+    Statement insert =
+        database_->prepare("INSERT INTO decisions VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING");
+    insert << stored.attempt_id.str() << stored.sequence << directive_name(stored.directive)
+           << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason
+           << stored.decided_by << stored.decided_at;
+    insert.run();
+  });
+  return stored;
+}
+
+std::size_t SqliteLedger::append(std::span<const Charge> charges) {
+  std::size_t added = 0;
+  write([&] {
+    for (const Charge& charge : charges) {
+      Statement insert = database_->prepare(
+          "INSERT INTO charges VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+          "ON CONFLICT (event_id) DO NOTHING");
+      FINOPS_REQUIRE(charge.billed_cost.currency() == charge.effective_cost.currency(),
+                     ErrorCode::CurrencyMismatch,
+                     "charge " + charge.event_id.str() + " has costs in two currencies");
+      insert << charge.event_id.str();
+      insert.bind_text_or_null(charge.attempt_id.str());
+      insert << basis_name(charge.basis) << charge_category_name(charge.charge_category);
+      insert.bind_text_or_null(charge.is_correction ? "Correction" : "");
+      insert.bind_text_or_null(charge.price_id.str());
+      insert << charge.consumed_time << charge.charge_period_start << charge.charge_period_end
+             << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
+      insert.run();
+      const bool is_new = database_->changes() == 1;
+      added += is_new ? 1 : 0;
+      if (!is_new) {
+        Statement known = database_->prepare(
+            "SELECT currency, billed_cost_units, billed_cost_picos, effective_cost_units, "
+            "effective_cost_picos FROM charges WHERE event_id=?");
+        known << charge.event_id.str();
+        known.step();
+        const Currency currency(known.text());
+        const bool same = known.money(currency) == charge.billed_cost &&
+                          known.money(currency) == charge.effective_cost;
+        FINOPS_REQUIRE(same, ErrorCode::Conflict,
+                       "charge " + charge.event_id.str() + " exists with another amount; a "
+                       "correction needs an id of its own");
+      }
+    }
+  });
+  return added;
+}
+
+}  // namespace finops::ledger
+
+namespace finops {
+
+std::string_view account_state_name(AccountState state) noexcept {
+  switch (state) {
+    case AccountState::OPEN: return "OPEN";
+    case AccountState::SUSPECT: return "SUSPECT";
+    case AccountState::SETTLED: break;
+  }
+  return "SETTLED";
+}
+
+std::unique_ptr<Ledger> open_ledger(const std::string& path, const LedgerOptions& options) {
+  return std::make_unique<ledger::SqliteLedger>(path, options);
+}
+
+}  // namespace finops

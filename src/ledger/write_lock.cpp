@@ -1,0 +1,113 @@
+// write_lock.cpp - a process mutex, then a POSIX record lock, both with a deadline.
+#include "ledger/write_lock.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "finops/base/error.hpp"
+
+namespace finops::ledger {
+
+struct WriteLock::LockFile {
+  int descriptor = -1;
+  std::timed_mutex mutex;
+};
+
+namespace {
+
+bool try_record_lock(int descriptor, short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  return fcntl(descriptor, F_SETLK, &lock) == 0;
+}
+
+bool is_same_file(int descriptor, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
+pid_t lock_holder(int descriptor) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+}  // namespace
+
+WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
+  // A forked child gets a registry of its own: the parent's mutexes may be held by threads that do
+  // not exist in the child. The parent's registry is left alone (and leaked) there.
+  struct Registry {
+    pid_t owner = getpid();
+    std::mutex mutex;
+    std::map<std::string, std::unique_ptr<LockFile>> files;
+    std::vector<std::unique_ptr<LockFile>> replaced;  // their homes were removed meanwhile
+  };
+  static std::atomic<Registry*> current{new Registry};
+  Registry* registry = current.load(std::memory_order_acquire);
+  if (registry->owner != getpid()) {
+    auto* fresh = new Registry;
+    if (!current.compare_exchange_strong(registry, fresh)) {
+      delete fresh;
+    } else {
+      registry = fresh;
+    }
+  }
+  const std::lock_guard<std::mutex> guard(registry->mutex);
+  std::unique_ptr<LockFile>& file = registry->files[lock_path];
+  if (file != nullptr && !is_same_file(file->descriptor, lock_path)) {
+    registry->replaced.push_back(std::move(file));
+  }
+  if (file == nullptr) {
+    const int descriptor =
+        open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    FINOPS_REQUIRE(descriptor >= 0, ErrorCode::LedgerUnavailable,
+                   "cannot open the lock file " + lock_path + ": " + errno_text(errno));
+    file = std::make_unique<LockFile>();
+    file->descriptor = descriptor;
+  }
+  return *file;
+}
+
+WriteLock::WriteLock(const std::string& lock_path, Nanoseconds timeout)
+    : file_(lock_file(lock_path)) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  FINOPS_REQUIRE(file_.mutex.try_lock_until(deadline), ErrorCode::LedgerUnavailable,
+                 "another thread of this process holds the ledger for too long");
+  auto pause = std::chrono::microseconds{50};
+  while (!try_record_lock(file_.descriptor, F_WRLCK)) {
+    if (std::chrono::steady_clock::now() >= deadline) {
+      file_.mutex.unlock();
+      detail::throw_error(ErrorCode::LedgerUnavailable,
+                          "the ledger is locked by process " +
+                              std::to_string(lock_holder(file_.descriptor)) + " (" + lock_path +
+                              ") for longer than " +
+                              std::to_string(timeout / std::chrono::milliseconds{1}) + " ms");
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds{5'000});
+  }
+}
+
+WriteLock::~WriteLock() {
+  try_record_lock(file_.descriptor, F_UNLCK);
+  file_.mutex.unlock();
+}
+
+}  // namespace finops::ledger

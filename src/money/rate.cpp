@@ -1,0 +1,108 @@
+// rate.cpp - cost of a span and its inverse, in 128-bit integers.
+#include "finops/money/rate.hpp"
+
+#include <numeric>
+
+#include "finops/base/error.hpp"
+
+namespace finops {
+namespace {
+
+constexpr std::int64_t kNanosecondsPerHour = 3'600'000'000'000;
+// 292 years: as long as a Nanoseconds can be.
+constexpr std::int64_t kLongestSpan = INT64_MAX;
+
+Int128 checked_multiply(Int128 lhs, Int128 rhs) {
+  Int128 product = 0;
+  FINOPS_REQUIRE(!__builtin_mul_overflow(lhs, rhs, &product), ErrorCode::Overflow,
+                 "price times quantity exceeds the range of about 1.7e26 units");
+  return product;
+}
+
+// value / divisor for value >= 0, half to even.
+Int128 divide_half_even(Int128 value, Int128 divisor) {
+  const Int128 quotient = value / divisor;
+  const Int128 rest = value % divisor;
+  const Int128 other_half = divisor - rest;
+  const bool up = rest > other_half || (rest == other_half && quotient % 2 == 1);
+  return quotient + (up ? 1 : 0);
+}
+
+}  // namespace
+
+Rate::Rate(Money price_per_hour, std::int64_t used_micro_gpus, std::int64_t block_micro_gpus)
+    : price_per_hour_(price_per_hour), used_(used_micro_gpus), block_(block_micro_gpus) {
+  FINOPS_REQUIRE(!price_per_hour.is_negative(), ErrorCode::InvalidMoney,
+                 "a price is negative: " + price_per_hour.str());
+  FINOPS_REQUIRE(used_ > 0 && block_ > 0, ErrorCode::InvalidArgument,
+                 "a resource amount must be above zero");
+  const std::int64_t divisor = std::gcd(used_, block_);
+  used_ /= divisor;
+  block_ /= divisor;
+  // Tried once here, so that no later call in a running job can overflow.
+  constexpr auto kCentury = std::chrono::hours{24 * 36525};
+  (void)cost_of(kCentury);
+}
+
+Money Rate::cost_of(Nanoseconds span) const {
+  FINOPS_REQUIRE(span.count() >= 0, ErrorCode::InvalidArgument,
+                 "a span of use is negative: " + std::to_string(span.count()) + " ns");
+  // numerator / denominator picos per ns. Dividing first keeps the products inside 128 bits.
+  const Int128 numerator = checked_multiply(price_per_hour_.picos(), used_);
+  const Int128 denominator = Int128{kNanosecondsPerHour} * block_;
+  const Int128 whole = checked_multiply(numerator / denominator, span.count());
+  const Int128 rest = checked_multiply(numerator % denominator, span.count());
+  Int128 total = 0;
+  FINOPS_REQUIRE(!__builtin_add_overflow(whole, divide_half_even(rest, denominator), &total),
+                 ErrorCode::Overflow, "cost exceeds the range of about 1.7e26 units");
+  return Money::from_picos(total, currency());
+}
+
+Nanoseconds Rate::affordable(Money amount) const {
+  FINOPS_REQUIRE(amount.currency() == currency(), ErrorCode::CurrencyMismatch,
+                 "a price in " + currency().str() + " cannot be paid with " + amount.str());
+  if (is_free()) {
+    return Nanoseconds::max();
+  }
+  if (amount.is_negative()) {
+    return Nanoseconds::zero();
+  }
+  // The cost grows with the span, so the longest affordable one is found by bisection: exact,
+  // and 63 steps are nothing on the slow path. A span whose cost overflows is too long.
+  std::int64_t low = 0;
+  std::int64_t high = kLongestSpan;
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2 + 1;
+    bool fits = false;
+    try {
+      fits = cost_of(Nanoseconds{middle}) <= amount;
+    } catch (const Error&) {
+      fits = false;
+    }
+    if (fits) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return Nanoseconds{low};
+}
+
+PriceText parse_price(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  FINOPS_REQUIRE(slash != std::string_view::npos, ErrorCode::InvalidMoney,
+                 "not a price: '" + std::string(text) +
+                     "'; write 24 USD/h for the whole resource or 3 USD/gpu/h for each GPU");
+  const std::string_view unit = text.substr(slash);
+  const bool is_whole = unit == "/h" || unit == "/hour";
+  const bool is_per_gpu = unit == "/gpu/h" || unit == "/gpu/hour";
+  FINOPS_REQUIRE(is_whole || is_per_gpu, ErrorCode::InvalidMoney,
+                 "unknown price unit '" + std::string(unit) + "' in '" + std::string(text) +
+                     "'; known units are /h (whole resource) and /gpu/h (each GPU)");
+  const Money amount = Money::parse(text.substr(0, slash));
+  FINOPS_REQUIRE(!amount.is_negative(), ErrorCode::InvalidMoney,
+                 "a price is negative: '" + std::string(text) + "'");
+  return {.amount = amount, .is_per_gpu = is_per_gpu};
+}
+
+}  // namespace finops

@@ -1,0 +1,132 @@
+// resource.cpp - the grammar of resource strings.
+#include "finops/pricing/resource.hpp"
+
+#include <algorithm>
+
+#include "finops/base/error.hpp"
+
+namespace finops {
+namespace {
+
+constexpr std::int64_t kMaximumCount = 1'000'000;
+constexpr std::size_t kMaximumLength = 95;  // what a live page has room for
+
+[[noreturn]] void fail(std::string_view text, const std::string& why) {
+  detail::throw_error(ErrorCode::InvalidArgument,
+                      "not a resource: '" + std::string(text) + "': " + why +
+                          "; write [COUNTx]NAME[:FRACTION][@PROVIDER[:REGION][:spot]], for "
+                          "example 8xH100, a100-80gb:0.25 or p5.48xlarge@aws:us-east-1:spot");
+}
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+// "8xH100" has a count, "x1.large" and "8" have none.
+std::size_t count_length(std::string_view text) noexcept {
+  std::size_t length = 0;
+  while (length < text.size() && is_digit(text[length])) {
+    ++length;
+  }
+  const bool has_count = length > 0 && length < text.size() && (text[length] | 32) == 'x';
+  return has_count ? length : 0;
+}
+
+std::int64_t parse_count(std::string_view text, std::string_view digits) {
+  std::int64_t count = 0;
+  for (const char c : digits) {
+    count = std::min(count * 10 + (c - '0'), kMaximumCount + 1);
+  }
+  if (count < 1 || count > kMaximumCount) {
+    fail(text, "the count must be 1 to 1000000");
+  }
+  return count;
+}
+
+// "0.25" -> 250'000 micros.
+std::int64_t parse_fraction(std::string_view text, std::string_view fraction) {
+  const std::size_t point = fraction.find('.');
+  const std::string_view whole = fraction.substr(0, point);
+  const std::string_view decimals =
+      point == std::string_view::npos ? std::string_view{} : fraction.substr(point + 1);
+  const bool all_digits = std::all_of(whole.begin(), whole.end(), is_digit) &&
+                          std::all_of(decimals.begin(), decimals.end(), is_digit);
+  if (whole.size() != 1 || !all_digits || decimals.size() > 6) {
+    fail(text, "the fraction '" + std::string(fraction) + "' is not a number with up to 6 decimals");
+  }
+  std::string micros(whole);
+  micros += decimals;
+  micros.append(6 - decimals.size(), '0');
+  const std::int64_t value = std::stoll(micros);
+  if (value < 1 || value > kMicrosPerUnit) {
+    fail(text, "the fraction must be above 0 and at most 1");
+  }
+  return value;
+}
+
+// Cuts ":spot" (or a lone "spot") off the end.
+bool cut_suffix(std::string_view& text, std::string_view suffix) {
+  if (text == suffix) {
+    text = {};
+    return true;
+  }
+  const bool found = text.size() > suffix.size() && text.ends_with(suffix) &&
+                     text[text.size() - suffix.size() - 1] == ':';
+  text.remove_suffix(found ? suffix.size() + 1 : 0);
+  return found;
+}
+
+void parse_place(std::string_view text, std::string_view place, Resource& resource) {
+  const std::size_t colon = place.find(':');
+  resource.provider = std::string(place.substr(0, colon));
+  if (resource.provider.empty()) {
+    fail(text, "the provider after '@' is empty");
+  }
+  if (colon == std::string_view::npos) {
+    return;
+  }
+  std::string_view region = place.substr(colon + 1);
+  if (cut_suffix(region, "spot")) {
+    resource.pricing_category = PricingCategory::Dynamic;
+  } else {
+    cut_suffix(region, "on-demand");
+  }
+  if (region.find(':') != std::string_view::npos) {
+    fail(text, "too many parts after '@'");
+  }
+  resource.region = std::string(region);
+}
+
+}  // namespace
+
+Resource parse_resource(std::string_view text) {
+  if (text.size() > kMaximumLength) {
+    fail(text.substr(0, 20), "it is longer than 95 characters");
+  }
+  Resource resource;
+  resource.text = std::string(text);
+  const std::size_t at = text.find('@');
+  std::string_view what = text.substr(0, at);
+  if (const std::size_t length = count_length(what); length > 0) {
+    resource.micro_count = parse_count(text, what.substr(0, length)) * kMicrosPerUnit;
+    what.remove_prefix(length + 1);
+  }
+  if (const std::size_t colon = what.find(':'); colon != std::string_view::npos) {
+    if (resource.micro_count != kMicrosPerUnit) {
+      fail(text, "a count and a fraction together");
+    }
+    resource.micro_count = parse_fraction(text, what.substr(colon + 1));
+    what = what.substr(0, colon);
+  }
+  const auto is_name_character = [](char c) {
+    return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '.' || c == '-' || c == '_';
+  };
+  if (what.empty() || !std::all_of(what.begin(), what.end(), is_name_character)) {
+    fail(text, "the name is empty or has an odd character");
+  }
+  resource.name = std::string(what);
+  if (at != std::string_view::npos) {
+    parse_place(text, text.substr(at + 1), resource);
+  }
+  return resource;
+}
+
+}  // namespace finops

@@ -1,0 +1,115 @@
+// scanner.cpp - finds, maps and drops the pages of a live folder.
+#include "finops/pulse/scanner.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "finops/base/error.hpp"
+
+namespace finops::pulse {
+namespace {
+
+constexpr std::string_view kSuffix = ".page";
+
+bool is_byte_locked(int descriptor, int byte) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  // If the kernel cannot say, the process counts as alive: unknown never kills.
+  return fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+}  // namespace
+
+ForeignPage::~ForeignPage() { munmap(page_, kPageSize); }
+
+bool ForeignPage::is_locked() const {
+  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) {
+    return errno != ENOENT;
+  }
+  const bool locked = is_byte_locked(descriptor, kOwnerLockByte) ||
+                      is_byte_locked(descriptor, kReporterLockByte);
+  close(descriptor);
+  return locked;
+}
+
+void PageScanner::open_page(const std::string& name) {
+  const std::string path = live_path_ + "/" + name;
+  if (is_own_page(path)) {
+    return;
+  }
+  const auto reject = [&](const std::string& why) {
+    if (bad_.emplace(name, why).second) {
+      rejected_.push_back({path, why});
+    }
+  };
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) {
+    if (errno != ENOENT) {
+      reject("it cannot be opened: " + errno_text(errno));
+    }
+    return;
+  }
+  struct stat info {};
+  const bool is_usable = fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) &&
+                         info.st_uid == geteuid() && info.st_size == kPageSize;
+  void* memory = is_usable ? mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                  descriptor, 0)
+                           : MAP_FAILED;
+  close(descriptor);
+  if (memory == MAP_FAILED) {
+    reject(is_usable ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
+    return;
+  }
+  auto* page = static_cast<PageLayout*>(memory);
+  std::string why;
+  std::optional<PageInfo> decoded = decode(page->fixed, why);
+  if (decoded.has_value() && decoded->attempt_id.str() + std::string(kSuffix) != name) {
+    why = "it names another attempt than its file";
+    decoded.reset();
+  }
+  if (!decoded.has_value()) {
+    munmap(memory, kPageSize);
+    reject(why);
+    return;
+  }
+  auto foreign = std::make_unique<ForeignPage>(path, std::move(*decoded), page);
+  foreign->seen_in_scan_ = scan_count_;
+  pages_.push_back(foreign.get());
+  known_.emplace(name, std::move(foreign));
+}
+
+void PageScanner::scan() {
+  ++scan_count_;
+  pages_.clear();
+  rejected_.clear();
+  DIR* directory = opendir(live_path_.c_str());
+  FINOPS_REQUIRE(directory != nullptr, ErrorCode::SystemFailure,
+                 "cannot read the live folder " + live_path_ + ": " + errno_text(errno));
+  std::string name;
+  while (const dirent* entry = readdir(directory)) {
+    name = entry->d_name;
+    if (!name.ends_with(kSuffix) || name.front() == '.') {
+      continue;
+    }
+    if (const auto found = known_.find(name); found != known_.end()) {
+      found->second->seen_in_scan_ = scan_count_;
+      pages_.push_back(found->second.get());
+    } else {
+      open_page(name);
+    }
+  }
+  closedir(directory);
+  std::erase_if(known_, [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
+}
+
+}  // namespace finops::pulse

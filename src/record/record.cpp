@@ -1,0 +1,194 @@
+// record.cpp - names of the enums, deterministic ids, and the arithmetic of budget accounts.
+#include <array>
+#include <utility>
+
+#include "finops/base/error.hpp"
+#include "finops/record/budget.hpp"
+#include "finops/record/charge.hpp"
+#include "finops/record/decision.hpp"
+#include "finops/record/price.hpp"
+#include "finops/record/run.hpp"
+
+namespace finops {
+namespace {
+
+template <class Enum, std::size_t Size>
+using NameTable = std::array<std::pair<Enum, std::string_view>, Size>;
+
+template <class Enum, std::size_t Size>
+std::string_view name_of(const NameTable<Enum, Size>& table, Enum value) noexcept {
+  for (const auto& [known, name] : table) {
+    if (known == value) {
+      return name;
+    }
+  }
+  return "unknown";
+}
+
+template <class Enum, std::size_t Size>
+Enum value_of(const NameTable<Enum, Size>& table, std::string_view name, const char* what) {
+  std::string choices;
+  for (const auto& [value, known] : table) {
+    if (known == name) {
+      return value;
+    }
+    choices += (choices.empty() ? "" : ", ") + std::string(known);
+  }
+  detail::throw_error(ErrorCode::InvalidArgument, "unknown " + std::string(what) + " '" +
+                                                      std::string(name) + "'; known are " +
+                                                      choices);
+}
+
+constexpr NameTable<RunStatus, 5> kRunStatuses{{{RunStatus::RUNNING, "RUNNING"},
+                                                {RunStatus::PAUSED, "PAUSED"},
+                                                {RunStatus::FINISHED, "FINISHED"},
+                                                {RunStatus::FAILED, "FAILED"},
+                                                {RunStatus::KILLED, "KILLED"}}};
+constexpr NameTable<PricingCategory, 3> kPricingCategories{
+    {{PricingCategory::Standard, "Standard"},
+     {PricingCategory::Dynamic, "Dynamic"},
+     {PricingCategory::Committed, "Committed"}}};
+constexpr NameTable<UsageKind, 2> kUsageKinds{
+    {{UsageKind::METERED, "METERED"}, {UsageKind::UNCERTAIN, "UNCERTAIN"}}};
+constexpr NameTable<Basis, 2> kBases{{{Basis::METERED, "METERED"}, {Basis::BILLED, "BILLED"}}};
+constexpr NameTable<ChargeCategory, 5> kChargeCategories{
+    {{ChargeCategory::Usage, "Usage"},
+     {ChargeCategory::Purchase, "Purchase"},
+     {ChargeCategory::Tax, "Tax"},
+     {ChargeCategory::Credit, "Credit"},
+     {ChargeCategory::Adjustment, "Adjustment"}}};
+constexpr NameTable<BudgetScope, 5> kBudgetScopes{{{BudgetScope::Experiment, "experiment"},
+                                                   {BudgetScope::Project, "project"},
+                                                   {BudgetScope::Team, "team"},
+                                                   {BudgetScope::Organisation, "organisation"},
+                                                   {BudgetScope::User, "user"}}};
+constexpr NameTable<BudgetAccount, 5> kBudgetAccounts{{{BudgetAccount::Limit, "limit"},
+                                                       {BudgetAccount::Available, "available"},
+                                                       {BudgetAccount::Held, "held"},
+                                                       {BudgetAccount::Spent, "spent"},
+                                                       {BudgetAccount::Overspent, "overspent"}}};
+constexpr NameTable<Directive, 4> kDirectives{{{Directive::CONTINUE, "CONTINUE"},
+                                               {Directive::CHECKPOINT, "CHECKPOINT"},
+                                               {Directive::PAUSE, "PAUSE"},
+                                               {Directive::STOP, "STOP"}}};
+constexpr NameTable<Rule, 6> kRules{{{Rule::None, "none"},
+                                     {Rule::Silence, "silence"},
+                                     {Rule::Budget, "budget"},
+                                     {Rule::Lease, "lease"},
+                                     {Rule::ProcessGone, "process gone"},
+                                     {Rule::Operator, "operator"}}};
+constexpr NameTable<Rung, 4> kRungs{{{Rung::Watch, "watch"},
+                                     {Rung::Directive, "directive"},
+                                     {Rung::Sigterm, "SIGTERM"},
+                                     {Rung::Sigkill, "SIGKILL"}}};
+
+// FNV-1a, 64 bits: an id for content, not a defence against forgery.
+std::uint64_t hash_text(const std::string& text) noexcept {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::string_view run_status_name(RunStatus status) noexcept {
+  return name_of(kRunStatuses, status);
+}
+RunStatus parse_run_status(std::string_view name) {
+  return value_of(kRunStatuses, name, "run status");
+}
+std::string_view pricing_category_name(PricingCategory category) noexcept {
+  return name_of(kPricingCategories, category);
+}
+PricingCategory parse_pricing_category(std::string_view name) {
+  return value_of(kPricingCategories, name, "pricing category");
+}
+std::string_view usage_kind_name(UsageKind kind) noexcept { return name_of(kUsageKinds, kind); }
+std::string_view basis_name(Basis basis) noexcept { return name_of(kBases, basis); }
+std::string_view charge_category_name(ChargeCategory category) noexcept {
+  return name_of(kChargeCategories, category);
+}
+std::string_view budget_scope_name(BudgetScope scope) noexcept {
+  return name_of(kBudgetScopes, scope);
+}
+std::string_view budget_account_name(BudgetAccount account) noexcept {
+  return name_of(kBudgetAccounts, account);
+}
+BudgetAccount parse_budget_account(std::string_view name) {
+  return value_of(kBudgetAccounts, name, "budget account");
+}
+std::string_view directive_name(Directive directive) noexcept {
+  return name_of(kDirectives, directive);
+}
+std::string_view rule_name(Rule rule) noexcept { return name_of(kRules, rule); }
+std::string_view rung_name(Rung rung) noexcept { return name_of(kRungs, rung); }
+Rung parse_rung(std::string_view name) { return value_of(kRungs, name, "rung"); }
+
+EventId make_event_id(const AttemptId& attempt_id, std::string_view kind, std::int64_t sequence) {
+  FINOPS_REQUIRE(!attempt_id.empty(), ErrorCode::InvalidArgument,
+                 "an event id needs an attempt id");
+  return EventId{attempt_id.str() + "/" + std::string(kind) + "/" + std::to_string(sequence)};
+}
+
+PriceId make_price_id(const PriceRow& row) {
+  const std::string content =
+      row.sku_id + '\n' + row.provider + '\n' + row.region + '\n' + row.zone + '\n' +
+      row.instance_type + '\n' + row.gpu + '\n' + std::to_string(row.gpu_count) + '\n' +
+      std::string(pricing_category_name(row.pricing_category)) + '\n' +
+      row.list_unit_price.str() + '\n' + format_utc(row.valid_from) + '\n' +
+      format_utc(row.valid_to) + '\n' + row.source + '\n' + row.source_date;
+  std::string suffix;
+  for (std::uint64_t rest = hash_text(content); suffix.size() < 12; rest >>= 5) {
+    suffix.push_back("0123456789abcdefghjkmnpqrstvwxyz"[rest & 31U]);
+  }
+  return PriceId{row.sku_id + "#" + suffix};
+}
+
+BudgetId experiment_budget_id(const std::string& project, const std::string& experiment) {
+  return BudgetId{"experiment:" + project + "/" + experiment};
+}
+
+BudgetAccounts BudgetAccounts::zero(Currency currency) {
+  const Money nothing = Money::zero(currency);
+  return {nothing, nothing, nothing, nothing, nothing};
+}
+
+bool BudgetAccounts::balances() const {
+  const bool none_negative = !available.is_negative() && !held.is_negative() &&
+                             !spent.is_negative() && !overspent.is_negative();
+  return none_negative && spent + held + available - overspent == limit;
+}
+
+void apply(const BudgetLine& line, BudgetAccounts& accounts) {
+  FINOPS_ASSERT(!line.amount.is_negative());
+  const auto account = [&](BudgetAccount which) -> Money& {
+    switch (which) {
+      case BudgetAccount::Available: return accounts.available;
+      case BudgetAccount::Held: return accounts.held;
+      case BudgetAccount::Spent: return accounts.spent;
+      case BudgetAccount::Overspent: return accounts.overspent;
+      case BudgetAccount::Limit: break;
+    }
+    return accounts.limit;
+  };
+  // Limit and Overspent stand on the other side of the invariant: giving makes them grow.
+  const auto gives_by_growing = [](BudgetAccount which) {
+    return which == BudgetAccount::Limit || which == BudgetAccount::Overspent;
+  };
+  if (gives_by_growing(line.from)) {
+    account(line.from) += line.amount;
+  } else {
+    account(line.from) -= line.amount;
+    FINOPS_ASSERT(!account(line.from).is_negative());
+  }
+  if (gives_by_growing(line.to)) {
+    account(line.to) -= line.amount;
+    FINOPS_ASSERT(!account(line.to).is_negative());
+  } else {
+    account(line.to) += line.amount;
+  }
+}
+
+}  // namespace finops

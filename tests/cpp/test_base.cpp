@@ -1,0 +1,495 @@
+// test_base.cpp - tests of the base module: errors, ids, clocks, process identities.
+//
+// Owns: the checks of include/finops/base. Does not own: event ids (test_record.cpp).
+// Invariants: children are forked and reaped here; random values come from FINOPS_TEST_SEED.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "finops/base/clock.hpp"
+#include "finops/base/error.hpp"
+#include "finops/base/ids.hpp"
+#include "finops/base/process.hpp"
+
+namespace finops {
+namespace {
+
+using std::chrono::seconds;
+
+std::uint64_t test_seed() {
+  const char* text = std::getenv("FINOPS_TEST_SEED");
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261124;
+}
+
+// The name of the code that `call` throws, "none" if it throws no Error.
+template <class Call>
+std::string code_of(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return std::string(error_code_name(error.code()));
+  }
+  return "none";
+}
+
+UtcTime utc(int year, unsigned month, unsigned day) {
+  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month},
+                                         std::chrono::day{day}};
+  return std::chrono::sys_days{date};
+}
+
+// --- errors --------------------------------------------------------------------------------------
+
+// Goal: every code has a name of its own. Method: walk the enum; only the code moves.
+TEST(ErrorCodes, HaveOneNameEach) {
+  std::set<std::string> names;
+  for (int value = 0; value <= static_cast<int>(ErrorCode::SystemFailure); ++value) {
+    const std::string name(error_code_name(static_cast<ErrorCode>(value)));
+    EXPECT_NE(name, "Unknown") << "code " << value;
+    EXPECT_TRUE(names.insert(name).second) << name << " occurs twice";
+  }
+  EXPECT_EQ(error_code_name(ErrorCode::InvalidArgument), "InvalidArgument");
+  EXPECT_EQ(error_code_name(ErrorCode::SystemFailure), "SystemFailure");
+}
+
+// Goal: a requirement throws its code and builds its message only when it fails.
+// Method: the message counts how often it is built; only the condition moves.
+TEST(Require, BuildsItsMessageOnlyOnFailure) {
+  int built_count = 0;
+  const auto message = [&] {
+    ++built_count;
+    return std::string("limit is 3, got 4");
+  };
+  EXPECT_NO_THROW(FINOPS_REQUIRE(true, ErrorCode::Conflict, message()));
+  EXPECT_EQ(built_count, 0);
+  try {
+    FINOPS_REQUIRE(false, ErrorCode::Conflict, message());
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Conflict);
+    EXPECT_STREQ(error.what(), "limit is 3, got 4");
+  }
+  EXPECT_EQ(built_count, 1);
+}
+
+// Goal: a broken assertion is an InternalError with the condition, file and line, never an abort.
+// Method: one that holds beside one that does not.
+TEST(Assert, ThrowsInternalErrorWithThePlace) {
+  EXPECT_NO_THROW(FINOPS_ASSERT(1 + 1 == 2));
+  try {
+    FINOPS_ASSERT(1 + 1 == 3);
+    FAIL() << "nothing was thrown";
+  } catch (const InternalError& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("1 + 1 == 3"), std::string::npos) << text;
+    EXPECT_NE(text.find("test_base.cpp:"), std::string::npos) << text;
+  }
+}
+
+// Goal: an errno is text with its number. Method: one known errno.
+TEST(ErrnoText, GivesTheTextAndTheNumber) {
+  EXPECT_EQ(errno_text(ENOSPC),
+            "No space left on device (errno " + std::to_string(ENOSPC) + ")");
+}
+
+// --- ids -----------------------------------------------------------------------------------------
+
+static_assert(!std::is_convertible_v<RunId, AttemptId>, "a run is no attempt");
+static_assert(!std::is_convertible_v<std::string, RunId>, "an id is made on purpose");
+
+// Goal: ids of 1 to 127 characters are valid. Method: only the length moves, around both limits.
+TEST(IsValidId, LimitsTheLength) {
+  EXPECT_FALSE(is_valid_id(""));
+  EXPECT_TRUE(is_valid_id("a"));
+  EXPECT_TRUE(is_valid_id(std::string(127, 'a')));
+  EXPECT_FALSE(is_valid_id(std::string(128, 'a')));
+}
+
+// Goal: exactly the stated characters are allowed. Method: all 256 bytes, in the middle of an id.
+TEST(IsValidId, AllowsExactlyTheStatedCharacters) {
+  const std::string allowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/@+-";
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const std::string id = std::string("a") + c + "b";
+    EXPECT_EQ(is_valid_id(id), allowed.find(c) != std::string::npos) << "byte " << byte;
+  }
+}
+
+// Goal: a file name neither leaves its folder nor hides. Method: valid ids, one property each.
+TEST(IsFileSafe, RefusesPathsHiddenNamesAndInvalidIds) {
+  EXPECT_TRUE(is_file_safe("k3v9q2d7m1xa-4t8rw2"));
+  EXPECT_TRUE(is_file_safe("a.b"));
+  for (const char* text : {"", ".", "..", ".hidden", "a/b", "/a", "a b", "a\n"}) {
+    EXPECT_FALSE(is_file_safe(text)) << '\'' << text << '\'';
+  }
+}
+
+// Goal: random text has the asked length, Crockford's letters only, and uses all of them.
+// Method: 32 x 200 characters; the chance that a letter is missing is below 1e-80.
+TEST(RandomIdText, UsesTheWholeAlphabetAndNothingElse) {
+  EXPECT_EQ(random_id_text(0), "");
+  const std::string alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+  const std::string text = random_id_text(32 * 200);
+  ASSERT_EQ(text.size(), 32U * 200U);
+  EXPECT_EQ(text.find_first_not_of(alphabet), std::string::npos) << text;
+  EXPECT_EQ(std::set<char>(text.begin(), text.end()).size(), alphabet.size());
+}
+
+// Goal: new ids differ, are valid and file-safe, and an attempt names its run. Method: 1,000 of each.
+TEST(NewIds, AreDistinctAndFileSafe) {
+  std::unordered_set<RunId> runs;
+  std::unordered_set<AttemptId> attempts;
+  const RunId run_id = new_run_id();
+  for (int i = 0; i < 1000; ++i) {
+    const RunId fresh = new_run_id();
+    EXPECT_EQ(fresh.str().size(), 12U) << fresh.str();
+    EXPECT_TRUE(is_file_safe(fresh.str())) << fresh.str();
+    EXPECT_TRUE(runs.insert(fresh).second) << fresh.str() << " was given twice";
+    const AttemptId attempt = new_attempt_id(run_id);
+    EXPECT_EQ(attempt.str().size(), 19U) << attempt.str();
+    EXPECT_TRUE(attempt.str().starts_with(run_id.str() + "-")) << attempt.str();
+    EXPECT_TRUE(attempts.insert(attempt).second) << attempt.str() << " was given twice";
+  }
+}
+
+// --- clocks --------------------------------------------------------------------------------------
+
+// Goal: each move of the manual clock moves the clocks it should. Method: one move per clock, 5 s.
+TEST(ManualClock, MovesOnlyWhatTheMoveSays) {
+  const ClockReading start{.utc = UtcTime{seconds{1000}},
+                           .boot = BootTime{seconds{100}},
+                           .monotonic = MonotonicTime{seconds{10}}};
+  const auto moved = [&](auto move) {
+    ManualClock clock(start);
+    move(clock);
+    const ClockReading now = clock.now();
+    return std::array<Nanoseconds, 3>{now.utc - start.utc, now.boot - start.boot,
+                                      now.monotonic - start.monotonic};
+  };
+  using Moves = std::array<Nanoseconds, 3>;
+  EXPECT_EQ(moved([](ManualClock&) {}), (Moves{seconds{0}, seconds{0}, seconds{0}})) << "no move";
+  EXPECT_EQ(moved([](ManualClock& clock) { clock.advance(seconds{5}); }),
+            (Moves{seconds{5}, seconds{5}, seconds{5}}))
+      << "advance";
+  EXPECT_EQ(moved([](ManualClock& clock) { clock.jump_utc(seconds{-5}); }),
+            (Moves{seconds{-5}, seconds{0}, seconds{0}}))
+      << "jump_utc";
+  EXPECT_EQ(moved([](ManualClock& clock) { clock.suspend(seconds{5}); }),
+            (Moves{seconds{5}, seconds{5}, seconds{0}}))
+      << "suspend";
+}
+
+// Goal: the machine's clocks run forward, and the coarse one is the monotonic one, a tick behind.
+// Method: readings in order; 100 ms is far above the coarse clock's 1-4 ms.
+TEST(SystemClock, RunsForward) {
+  const SystemClock clock;
+  const ClockReading first = clock.now();
+  const MonotonicTime coarse = coarse_monotonic_now();
+  const ClockReading second = clock.now();
+  EXPECT_GT(first.utc, utc(2024, 1, 1));
+  EXPECT_LE(first.boot, second.boot);
+  EXPECT_LE(first.monotonic, second.monotonic);
+  EXPECT_LE(coarse, second.monotonic);
+  EXPECT_GE(coarse, first.monotonic - std::chrono::milliseconds{100});
+}
+
+// Goal: times are written in seconds precision, rounded down, and the epoch is "never".
+// Method: only the time moves; both sides of the epoch and of a second.
+TEST(FormatUtc, WritesSecondsAndNothingForNever) {
+  EXPECT_EQ(format_utc(UtcTime{}), "");
+  EXPECT_EQ(format_utc(UtcTime{seconds{1}}), "1970-01-01T00:00:01Z");
+  EXPECT_EQ(format_utc(UtcTime{Nanoseconds{-1}}), "1969-12-31T23:59:59Z");
+  const UtcTime noon = utc(2026, 11, 24) + std::chrono::hours{12};
+  EXPECT_EQ(format_utc(noon - Nanoseconds{1}), "2026-11-24T11:59:59Z");
+  EXPECT_EQ(format_utc(noon), "2026-11-24T12:00:00Z");
+  EXPECT_EQ(format_utc(noon + Nanoseconds{999'999'999}), "2026-11-24T12:00:00Z");
+}
+
+// Goal: dates and times are read as UTC. Method: against <chrono>'s calendar, leap days included.
+TEST(ParseUtc, ReadsDatesAndTimes) {
+  EXPECT_EQ(parse_utc("1970-01-01"), UtcTime{});
+  EXPECT_EQ(parse_utc("2025-06-26"), utc(2025, 6, 26));
+  EXPECT_EQ(parse_utc("2024-02-29"), utc(2024, 2, 29));
+  EXPECT_EQ(parse_utc("2000-02-29"), utc(2000, 2, 29));
+  EXPECT_EQ(parse_utc("1969-12-31"), utc(1969, 12, 31));
+  EXPECT_EQ(parse_utc("2026-11-24T05:44:26Z"),
+            utc(2026, 11, 24) + std::chrono::hours{5} + std::chrono::minutes{44} + seconds{26});
+  EXPECT_EQ(parse_utc("2026-11-24T23:59:59Z"), utc(2026, 11, 25) - seconds{1});
+}
+
+// Goal: parse_utc is the opposite of format_utc. Method: random seconds from 1678 to 2261.
+TEST(ParseUtc, IsTheOppositeOfFormatUtc) {
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const auto count_of = [](UtcTime time) {
+    return std::chrono::floor<seconds>(time).time_since_epoch().count();
+  };
+  std::uniform_int_distribution<std::int64_t> pick(count_of(utc(1678, 1, 1)),
+                                                   count_of(utc(2262, 1, 1)));
+  for (int i = 0; i < 2000; ++i) {
+    const std::int64_t second = pick(random);
+    if (second != 0) {  // the epoch is "never"
+      EXPECT_EQ(parse_utc(format_utc(UtcTime{seconds{second}})), UtcTime{seconds{second}})
+          << second << " s";
+    }
+  }
+}
+
+// Goal: anything else is refused. Method: one fault each in an otherwise good text.
+TEST(ParseUtc, RefusesOtherForms) {
+  for (const char* text :
+       {"", "2026", "2026-11", "2026-11-24 ", " 2026-11-24", "24-11-2026", "2026/11/24",
+        "2026-11-24T05:44Z", "2026-11-24T05:44:26", "2026-11-24T05:44:26+00:00",
+        "2026-11-24T05:44:26.5Z", "2026-11-24 05:44:26Z", "2026-11-24T05:44:26Zx", "tomorrow"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "InvalidArgument") << text;
+  }
+}
+
+// Goal: the whole text is looked at. Method: a good time, and the same with text after a NUL.
+TEST(ParseUtc, RefusesTextAfterANul) {
+  const std::string good = "2026-11-24T05:44:26Z";
+  EXPECT_EQ(code_of([&] { (void)parse_utc(good); }), "none");
+  EXPECT_EQ(code_of([&] { (void)parse_utc(good + '\0' + "x"); }), "InvalidArgument");
+}
+
+// Goal: each field has its range. Method: the first value beyond it, all else good.
+TEST(ParseUtc, RefusesFieldsBeyondTheirRange) {
+  for (const char* text : {"2026-00-10", "2026-13-10", "2026-11-00", "2026-11-32",
+                           "2026-11-24T24:00:00Z", "2026-11-24T05:60:00Z"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "InvalidArgument") << text;
+  }
+}
+
+// Goal: a day that its month does not have is refused, not moved to the next month.
+// Method: the last day of the month beside the day after it.
+TEST(ParseUtc, RefusesDaysThatTheMonthDoesNotHave) {
+  for (const char* text : {"2025-02-28", "2024-02-29", "2025-04-30"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "none") << text;
+  }
+  for (const char* text : {"2025-02-29", "2024-02-30", "2025-04-31", "1900-02-29"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "InvalidArgument") << text;
+  }
+}
+
+// Goal: only what format_utc writes is read. Method: zeros left out or replaced by spaces.
+TEST(ParseUtc, RefusesFieldsWithoutTheirZeros) {
+  for (const char* text : {"2025-06- 6", "2025-6-06T01:02:03Z", "2025-06-06T1:02:03Z",
+                           "2025-06-06T 1:02:03Z", " 025-06-06"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "InvalidArgument") << text;
+  }
+}
+
+// Goal: a time that int64 nanoseconds cannot hold is refused ("9999-12-31" is how price lists say
+// "open"). Method: the last second that fits and the first that does not, at both ends.
+TEST(ParseUtc, RefusesTimesBeyondItsRange) {
+  EXPECT_EQ(format_utc(UtcTime::max()), "2262-04-11T23:47:16Z");
+  for (const char* text : {"2262-04-11T23:47:16Z", "1677-09-22"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "none") << text;
+  }
+  for (const char* text : {"2262-04-11T23:47:17Z", "2262-04-12", "9999-12-31", "1677-09-21"}) {
+    EXPECT_EQ(code_of([&] { (void)parse_utc(text); }), "InvalidArgument") << text;
+  }
+}
+
+// --- processes -----------------------------------------------------------------------------------
+
+[[noreturn]] void sleep_until_killed() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with its parent, whatever happens to the test
+  for (;;) {
+    pause();
+  }
+}
+
+// A child that sleeps, with a sleeping child of its own if asked for. Ended and reaped at the end.
+class Child {
+ public:
+  explicit Child(bool with_grandchild = false) {
+    std::array<int, 2> pipe_ends{-1, -1};
+    EXPECT_EQ(pipe(pipe_ends.data()), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const pid_t below = with_grandchild ? fork() : -1;
+      if (below != 0 && write(pipe_ends[1], &below, sizeof below) != sizeof below) {
+        _exit(1);
+      }
+      sleep_until_killed();
+    }
+    // The child writes once it runs, so that nothing below sees it half-way through fork.
+    EXPECT_EQ(read(pipe_ends[0], &grandchild_pid_, sizeof grandchild_pid_),
+              static_cast<ssize_t>(sizeof grandchild_pid_));
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+  }
+  ~Child() { reap(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t grandchild_pid() const { return grandchild_pid_; }
+  [[nodiscard]] ProcessIdentity identity() const {
+    return {.boot_id = current_boot_id(), .pid = pid_, .start_ticks = process_start_ticks(pid_)};
+  }
+  // Ends it but leaves it as a zombie.
+  void kill_only() const {
+    ASSERT_GT(pid_, 0);
+    kill(pid_, SIGKILL);
+    siginfo_t info{};
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT), 0);
+  }
+  void reap() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  pid_t grandchild_pid_ = -1;
+};
+
+// Goal: the own identity is stable, whatever the process is called.
+// Method: only the name moves, to one with what separates the fields of /proc/PID/stat.
+TEST(CurrentProcess, DoesNotDependOnTheName) {
+  std::array<char, 16> old_name{};
+  ASSERT_EQ(prctl(PR_GET_NAME, old_name.data()), 0);
+  const ProcessIdentity before = current_process();
+  ASSERT_EQ(prctl(PR_SET_NAME, "a) Z 1 (2"), 0);
+  const ProcessIdentity after = current_process();
+  prctl(PR_SET_NAME, old_name.data());
+  EXPECT_EQ(before.pid, getpid());
+  EXPECT_EQ(before.boot_id, current_boot_id());
+  EXPECT_NE(before.boot_id, "");
+  EXPECT_GT(before.start_ticks, 0U);
+  EXPECT_EQ(before, after) << "start ticks " << before.start_ticks << " and " << after.start_ticks;
+}
+
+// Goal: a process has a start time as long as it lives. Method: alive, zombie, reaped.
+TEST(ProcessStartTicks, IsZeroOnceTheProcessIsGone) {
+  Child child;
+  const pid_t pid = child.pid();
+  const std::uint64_t ticks = process_start_ticks(pid);
+  EXPECT_GE(ticks, process_start_ticks(getpid())) << "a child starts after its parent";
+  EXPECT_EQ(process_start_ticks(pid), ticks) << "second look";
+  child.kill_only();
+  EXPECT_EQ(process_start_ticks(pid), 0U) << "zombie";
+  child.reap();
+  EXPECT_EQ(process_start_ticks(pid), 0U) << "reaped";
+  EXPECT_EQ(process_start_ticks(0), 0U);
+  EXPECT_EQ(process_start_ticks(-1), 0U);
+}
+
+// Goal: a pidfd opens only for the process that is meant. Method: a living child, one field moved.
+TEST(PidFd, OpensOnlyTheProcessThatIsMeant) {
+  const Child child;
+  const ProcessIdentity identity = child.identity();
+  EXPECT_TRUE(PidFd(identity).valid());
+  ProcessIdentity other = identity;
+  other.start_ticks += 1;
+  EXPECT_FALSE(PidFd(other).valid()) << "started later";
+  other.start_ticks = identity.start_ticks - 1;
+  EXPECT_FALSE(PidFd(other).valid()) << "started earlier";
+  other = identity;
+  other.boot_id = "00000000-0000-0000-0000-000000000000";
+  EXPECT_FALSE(PidFd(other).valid()) << "another boot";
+  for (const pid_t pid : {0, -1, -child.pid()}) {
+    other = identity;
+    other.pid = pid;
+    EXPECT_FALSE(PidFd(other).valid()) << "pid " << pid;
+  }
+}
+
+// Goal: a process that ended cannot be opened. Method: the same identity: alive, zombie, reaped.
+TEST(PidFd, DoesNotOpenADeadProcess) {
+  Child child;
+  const ProcessIdentity identity = child.identity();
+  EXPECT_TRUE(PidFd(identity).valid()) << "alive";
+  child.kill_only();
+  EXPECT_FALSE(PidFd(identity).valid()) << "zombie";
+  child.reap();
+  EXPECT_FALSE(PidFd(identity).valid()) << "reaped";
+}
+
+// Goal: an identity without a start time never fits. Method: zero ticks for a child and its zombie.
+TEST(PidFd, RefusesAnUnknownStartTime) {
+  const Child child;
+  ProcessIdentity identity = child.identity();
+  identity.start_ticks = 0;
+  EXPECT_FALSE(PidFd(identity).valid()) << "alive";
+  child.kill_only();
+  EXPECT_FALSE(PidFd(identity).valid()) << "zombie";
+}
+
+// Goal: signals reach the process, and only while it is there. Method: SIGTERM, then once more.
+TEST(PidFd, SendsSignalsUntilTheProcessIsGone) {
+  Child child;
+  PidFd first(child.identity());
+  const PidFd pidfd(std::move(first));
+  ASSERT_TRUE(pidfd.valid());
+  EXPECT_FALSE(first.valid()) << "moved from";
+  EXPECT_FALSE(first.send_signal(0)) << "moved from";
+  EXPECT_TRUE(pidfd.send_signal(0));
+  EXPECT_TRUE(pidfd.send_signal(SIGTERM));
+  int status = 0;
+  ASSERT_EQ(waitpid(child.pid(), &status, 0), child.pid());
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << "status " << status;
+  EXPECT_FALSE(pidfd.send_signal(0)) << "reaped";
+}
+
+// Goal: all generations below a process are found, nearest first, and nobody else.
+// Method: a child with a child of its own, seen from three places in the tree.
+TEST(DescendantsOf, FindsChildrenBeforeGrandchildren) {
+  Child child(true);
+  ASSERT_GT(child.grandchild_pid(), 0);
+  std::vector<pid_t> found;
+  for (const ProcessIdentity& identity : descendants_of(getpid())) {
+    found.push_back(identity.pid);
+  }
+  const auto child_at = std::find(found.begin(), found.end(), child.pid());
+  const auto grandchild_at = std::find(found.begin(), found.end(), child.grandchild_pid());
+  ASSERT_NE(child_at, found.end());
+  ASSERT_NE(grandchild_at, found.end());
+  EXPECT_LT(child_at - found.begin(), grandchild_at - found.begin());
+  EXPECT_EQ(std::count(found.begin(), found.end(), getpid()), 0) << "itself";
+
+  const std::vector<ProcessIdentity> below = descendants_of(child.pid());
+  ASSERT_EQ(below.size(), 1U);
+  EXPECT_EQ(below[0].pid, child.grandchild_pid());
+  EXPECT_TRUE(PidFd(below[0]).valid()) << "the identity is complete";
+  EXPECT_TRUE(descendants_of(child.grandchild_pid()).empty());
+}
+
+// Goal: the dead are no descendants. Method: one child: alive, zombie.
+TEST(DescendantsOf, LeavesOutZombies) {
+  const Child child;
+  const auto is_listed = [&] {
+    const std::vector<ProcessIdentity> all = descendants_of(getpid());
+    return std::any_of(all.begin(), all.end(),
+                       [&](const ProcessIdentity& each) { return each.pid == child.pid(); });
+  };
+  EXPECT_TRUE(is_listed()) << "alive";
+  child.kill_only();
+  EXPECT_FALSE(is_listed()) << "zombie";
+}
+
+}  // namespace
+}  // namespace finops
