@@ -27,7 +27,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
        -Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wsuggest-override)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 sees overlapping copies inside std::string's operator+ (GCC bug 105651).
-    list(APPEND finops_warnings -Wno-restrict)
+    list(APPEND finops_warnings -Wno-restrict -Wno-missing-field-initializers)
   endif()
 endif()
 

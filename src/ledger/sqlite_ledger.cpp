@@ -318,4 +318,6 @@ std::unique_ptr<Ledger> open_ledger(const std::string& path, const LedgerOptions
   return std::make_unique<ledger::SqliteLedger>(path, options);
 }
 
+std::string ledger_engine_version() { return sqlite3_libversion(); }
+
 }  // namespace finops

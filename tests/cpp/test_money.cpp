@@ -58,7 +58,7 @@ std::string picos_of(const std::vector<Money>& parts) {
 // Goal: a currency is three capital letters. Method: one fault each beside a good one.
 TEST(CurrencyCode, IsThreeCapitalLetters) {
   EXPECT_EQ(Currency("VND").str(), "VND");
-  EXPECT_EQ(Currency::usd(), Currency("USD"));
+  EXPECT_EQ(Currency::usd().str(), "USD");
   for (const char* code : {"", "US", "USDX", "usd", "UsD", "U5D", "US ", "US\xc3\x84"}) {
     EXPECT_EQ(code_of([&] { (void)Currency(code); }), "InvalidMoney") << code;
   }
@@ -103,11 +103,16 @@ TEST(MoneyParse, ReadsEveryDocumentedForm) {
     const char* text;
     Int128 expected_picos;
   };
-  const Case cases[] = {{"24.50 USD", 24'500'000'000'000},  {"24.50USD", 24'500'000'000'000},
-                        {"USD 24.50", 24'500'000'000'000},  {"  24.50  USD  ", 24'500'000'000'000},
-                        {"USD   24.50 ", 24'500'000'000'000}, {"-24.50 USD", -24'500'000'000'000},
-                        {"USD -24.50", -24'500'000'000'000}, {"0 USD", 0},
-                        {"-0 USD", 0},                       {"1USD", 1'000'000'000'000},
+  const Case cases[] = {{"24.50 USD", 24'500'000'000'000},
+                        {"24.50USD", 24'500'000'000'000},
+                        {"USD 24.50", 24'500'000'000'000},
+                        {"  24.50  USD  ", 24'500'000'000'000},
+                        {"USD   24.50 ", 24'500'000'000'000},
+                        {"-24.50 USD", -24'500'000'000'000},
+                        {"USD -24.50", -24'500'000'000'000},
+                        {"0 USD", 0},
+                        {"-0 USD", 0},
+                        {"1USD", 1'000'000'000'000},
                         {"007 USD", 7'000'000'000'000}};
   for (const Case& c : cases) {
     const Money money = Money::parse(c.text);
@@ -124,11 +129,11 @@ TEST(MoneyParse, NamesTheColumnOfTheFault) {
     const char* text;
     int column;
   };
-  const Case cases[] = {{"", 1},           {"   ", 1},        {"abc USD", 1}, {"- USD", 2},
-                        {"--1 USD", 2},    {".5 USD", 1},     {"5. USD", 3},  {"1.2.3 USD", 4},
-                        {"1,000 USD", 2},  {"1e3 USD", 2},    {"1 000 USD", 2}, {"$5 USD", 1},
-                        {"0x10 USD", 2},   {"USD 1,5", 6},    {"USD USD", 5}, {"5", 1},
-                        {"24.50", 5},      {"5 usd", 5},      {"nan USD", 1}, {"1\t USD", 2}};
+  const Case cases[] = {{"", 1},          {"   ", 1},     {"abc USD", 1},   {"- USD", 2},
+                        {"--1 USD", 2},   {".5 USD", 1},  {"5. USD", 3},    {"1.2.3 USD", 4},
+                        {"1,000 USD", 2}, {"1e3 USD", 2}, {"1 000 USD", 2}, {"$5 USD", 1},
+                        {"0x10 USD", 2},  {"USD 1,5", 6}, {"USD USD", 5},   {"5", 1},
+                        {"24.50", 5},     {"5 usd", 5},   {"nan USD", 1},   {"1\t USD", 2}};
   for (const Case& c : cases) {
     try {
       (void)Money::parse(c.text);
@@ -176,11 +181,11 @@ TEST(MoneyParse, IsTheOppositeOfStr) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 5000 && !HasFailure(); ++i) {
     const Money money = usd_picos(random_amount(random));
-    EXPECT_EQ(Money::parse(money.str()), money) << money.str();
-    EXPECT_EQ(Money::parse("USD " + money.amount_text()), money) << money.str();
-    EXPECT_EQ(Money::parse(money.amount_text(), Currency::usd()), money) << money.str();
+    EXPECT_EQ(Money::parse(money.str()).str(), money.str());
+    EXPECT_EQ(Money::parse("USD " + money.amount_text()).str(), money.str());
+    EXPECT_EQ(Money::parse(money.amount_text(), Currency::usd()).str(), money.str());
   }
 }
 
@@ -188,8 +193,9 @@ TEST(MoneyParse, IsTheOppositeOfStr) {
 TEST(MoneyParse, ReadsTheMostNegativeAmount) {
   for (const Int128 picos : {kMinimum + 1, kMinimum}) {
     const std::string text = usd_picos(picos).str();
-    EXPECT_EQ(code_of([&] { EXPECT_EQ(Money::parse(text), usd_picos(picos)) << text; }), "none")
-        << text;
+    Money parsed = Money::zero(Currency::usd());
+    EXPECT_EQ(code_of([&] { parsed = Money::parse(text); }), "none") << text;
+    EXPECT_EQ(parsed.str(), text);
   }
 }
 
@@ -201,7 +207,7 @@ TEST(MoneyArithmetic, IsExact) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 5000 && !HasFailure(); ++i) {
     const Int128 a = random_amount(random) / 2;
     const Int128 b = random_amount(random) / 2;
     const std::string where = int128_text(a) + " and " + int128_text(b);
@@ -213,7 +219,7 @@ TEST(MoneyArithmetic, IsExact) {
     Money running = usd_picos(a);
     running += usd_picos(b);
     running -= usd_picos(a);
-    EXPECT_EQ(running, usd_picos(b)) << where;
+    EXPECT_EQ(running.str(), usd_picos(b).str()) << where;
   }
 }
 
@@ -228,9 +234,9 @@ TEST(MoneyArithmetic, DoesNotDrift) {
 
 // Goal: what leaves the range is refused. Method: at each end of it, one pico inside and outside.
 TEST(MoneyArithmetic, RefusesToOverflow) {
-  EXPECT_EQ((usd_picos(kMaximum - 1) + usd_picos(1)), usd_picos(kMaximum));
-  EXPECT_EQ((usd_picos(kMinimum + 1) - usd_picos(1)), usd_picos(kMinimum));
-  EXPECT_EQ(-usd_picos(kMaximum), usd_picos(kMinimum + 1));
+  EXPECT_EQ((usd_picos(kMaximum - 1) + usd_picos(1)).str(), usd_picos(kMaximum).str());
+  EXPECT_EQ((usd_picos(kMinimum + 1) - usd_picos(1)).str(), usd_picos(kMinimum).str());
+  EXPECT_EQ((-usd_picos(kMaximum)).str(), usd_picos(kMinimum + 1).str());
   EXPECT_EQ(code_of([] { (void)(usd_picos(kMaximum) + usd_picos(1)); }), "Overflow");
   EXPECT_EQ(code_of([] { (void)(usd_picos(kMinimum) + usd_picos(-1)); }), "Overflow");
   EXPECT_EQ(code_of([] { (void)(usd_picos(kMinimum) - usd_picos(1)); }), "Overflow");
@@ -272,14 +278,14 @@ TEST(MoneyStored, GivesTheSameAmountBack) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 5000; ++i) {
-    const Money money = usd_picos(random_amount(random) >> 24);  // below 2^103 picos, 1e19 units
+  for (int i = 0; i < 5000 && !HasFailure(); ++i) {
+    const Money money = usd_picos(random_amount(random) >> 25);  // below 2^102 picos, 5.1e18 units
     const StoredMoney stored = money.to_stored();
     EXPECT_EQ(int128_text(Int128{stored.units} * kPicosPerUnit + stored.picos),
               int128_text(money.picos()));
     EXPECT_TRUE(stored.units == 0 || stored.picos == 0 || (stored.units < 0) == (stored.picos < 0))
         << stored.units << " units, " << stored.picos << " picos";
-    EXPECT_EQ(Money::from_stored(stored, Currency::usd()), money) << money.str();
+    EXPECT_EQ(Money::from_stored(stored, Currency::usd()).str(), money.str());
   }
 }
 
@@ -289,14 +295,14 @@ TEST(MoneyStored, RefusesWhatTheStoreCannotHold) {
   const StoredMoney top = usd_picos(last).to_stored();
   EXPECT_EQ(top.units, INT64_MAX);
   EXPECT_EQ(top.picos, 999'999'999'999);
-  EXPECT_EQ(Money::from_stored(top, Currency::usd()), usd_picos(last));
+  EXPECT_EQ(Money::from_stored(top, Currency::usd()).str(), usd_picos(last).str());
   EXPECT_EQ(code_of([&] { (void)usd_picos(last + 1).to_stored(); }), "Overflow");
 
   const Int128 first = Int128{INT64_MIN} * kPicosPerUnit - (kPicosPerUnit - 1);
   const StoredMoney bottom = usd_picos(first).to_stored();
   EXPECT_EQ(bottom.units, INT64_MIN);
   EXPECT_EQ(bottom.picos, -999'999'999'999);
-  EXPECT_EQ(Money::from_stored(bottom, Currency::usd()), usd_picos(first));
+  EXPECT_EQ(Money::from_stored(bottom, Currency::usd()).str(), usd_picos(first).str());
   EXPECT_EQ(code_of([&] { (void)usd_picos(first - 1).to_stored(); }), "Overflow");
   EXPECT_EQ(code_of([&] { (void)usd_picos(kMaximum).to_stored(); }), "Overflow");
 }
@@ -328,7 +334,7 @@ TEST(MoneySplit, GivesOddPicosToTheLargestRemainders) {
     std::vector<std::int64_t> weights;
     const char* expected;
   };
-  const Case cases[] = {{10, {1, 1, 1}, "4 3 3"},    // ties by position
+  const Case cases[] = {{10, {1, 1, 1}, "4 3 3"},  // ties by position
                         {11, {1, 1, 1}, "4 4 3"},
                         {12, {1, 1, 1}, "4 4 4"},
                         {-10, {1, 1, 1}, "-4 -3 -3"},  // a credit is split like a charge
@@ -338,7 +344,7 @@ TEST(MoneySplit, GivesOddPicosToTheLargestRemainders) {
                         {10, {1, 2, 4}, "1 3 6"},  // 1.43 2.86 5.71
                         {10, {4, 2, 1}, "6 3 1"},
                         {-10, {1, 2, 4}, "-1 -3 -6"},
-                        {5, {3, 3, 2}, "2 2 1"},     // 1.875 1.875 1.25
+                        {5, {3, 3, 2}, "2 2 1"},  // 1.875 1.875 1.25
                         {7, {0, 1, 0, 1}, "0 4 0 3"},
                         {7, {0, 5, 0}, "0 7 0"},
                         {0, {1, 2}, "0 0"},
@@ -373,7 +379,7 @@ TEST(MoneySplit, AddsUpToTheTotal) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 3000 && !HasFailure(); ++i) {
     const Money total = usd_picos(random_amount(random));
     std::vector<std::int64_t> weights(1 + random() % 20);
     const auto shift = 5 + random() % 50;  // the sum stays below 2^63
@@ -390,7 +396,7 @@ TEST(MoneySplit, AddsUpToTheTotal) {
       EXPECT_TRUE(parts[part].is_zero() || parts[part].is_negative() == total.is_negative())
           << total.str() << ", part " << part;
     }
-    EXPECT_EQ(sum, total) << total.str();
+    EXPECT_EQ(sum.str(), total.str());
     std::string mirrored;
     for (const Money& part : (-total).split(weights)) {
       mirrored += (mirrored.empty() ? "" : " ") + int128_text(-part.picos());
@@ -405,7 +411,7 @@ TEST(MoneySplit, FollowsTheLargestRemainderRule) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 3000 && !HasFailure(); ++i) {
     const auto amount = static_cast<std::int64_t>(random() >> (2 + random() % 60));
     std::vector<std::int64_t> weights(1 + random() % 8);
     Int128 weight_sum = 0;

@@ -151,4 +151,7 @@ class Ledger {
 [[nodiscard]] std::unique_ptr<Ledger> open_ledger(const std::string& path,
                                                   const LedgerOptions& options);
 
+/// The version of the storage engine, "3.40.1", for `finops doctor`.
+[[nodiscard]] std::string ledger_engine_version();
+
 }  // namespace finops

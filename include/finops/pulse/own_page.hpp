@@ -41,7 +41,7 @@ class OwnPage {
   OwnPage& operator=(const OwnPage&) = delete;
 
   [[nodiscard]] const PageInfo& info() const noexcept { return info_; }
-  [[nodiscard]] PageLayout& page() noexcept { return *page_; }
+  [[nodiscard]] PageLayout& page() const noexcept { return *page_; }
   [[nodiscard]] bool is_reporter() const noexcept { return is_reporter_; }
   [[nodiscard]] bool is_on_disk() const noexcept { return !path_.empty(); }
 

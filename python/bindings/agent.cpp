@@ -1,0 +1,180 @@
+// agent.cpp - binds the agent and the reading of live pages.
+#include "convert.hpp"
+#include "finops/agent/agent.hpp"
+#include "finops/agent/settle.hpp"
+#include "finops/tracker/command_run.hpp"
+#include "options.hpp"
+
+namespace finops::bindings {
+namespace {
+
+using Release = py::call_guard<py::gil_scoped_release>;
+
+/// One live page as it was read.
+struct LiveRun {
+  pulse::PageInfo info;
+  bool is_alive = false;
+  bool reports = false;
+  std::int64_t step = 0;
+  std::uint64_t progress_count = 0;
+  Directive directive = Directive::CONTINUE;
+  std::string reason;
+  std::optional<Money> price_per_hour;
+  std::optional<Money> cost_so_far;
+  Nanoseconds elapsed{};
+  Nanoseconds since_progress{};
+};
+
+LiveRun read_page(pulse::ForeignPage& page, ClockReading now) {
+  const pulse::PageInfo& info = page.info();
+  const pulse::PageLayout& layout = page.page();
+  LiveRun run{.info = info};
+  run.is_alive = page.is_locked();
+  run.reports = !info.is_command || layout.process.reporter_pid.load() != 0;
+  run.step = layout.process.step.load();
+  run.progress_count = layout.process.progress_count.load();
+  run.directive = static_cast<Directive>(std::min(layout.agent.directive.load(), 3U));
+  run.reason = run.directive == Directive::CONTINUE ? "" : pulse::read_reason(layout);
+  const agent::LastSigns signs = agent::last_signs(info, layout, now, current_boot_id());
+  run.elapsed = run.is_alive ? signs.gone_at : signs.metered_until;
+  run.since_progress =
+      std::max(run.elapsed - agent::elapsed_at(info, layout.process.last_seen_ns.load()),
+               Nanoseconds::zero());
+  if (const std::optional<Rate> rate = agent::rate_of(info)) {
+    run.price_per_hour = rate->hourly();
+    run.cost_so_far = rate->cost_of(run.elapsed);
+  }
+  return run;
+}
+
+py::tuple live_runs(const std::string& live_path) {
+  std::vector<LiveRun> runs;
+  py::list rejected;
+  pulse::PageScanner scanner(live_path);
+  scanner.scan();
+  const ClockReading now = SystemClock{}.now();
+  for (pulse::ForeignPage* page : scanner.pages()) {
+    runs.push_back(read_page(*page, now));
+  }
+  for (const pulse::RejectedPage& page : scanner.rejected()) {
+    rejected.append(py::make_tuple(page.path, page.why));
+  }
+  return py::make_tuple(runs, rejected);
+}
+
+void bind_live_runs(py::module_& module) {
+  using Row = LiveRun;
+#define FINOPS_FIELD(name, expression) \
+  def_property_readonly(name, [](const Row& row) { return expression; })
+  py::class_<Row>(module, "LiveRun", py::is_final())
+      .FINOPS_FIELD("attempt_id", row.info.attempt_id.str())
+      .FINOPS_FIELD("run_id", row.info.run_id.str())
+      .FINOPS_FIELD("project", row.info.project)
+      .FINOPS_FIELD("experiment", row.info.experiment)
+      .FINOPS_FIELD("name", row.info.name)
+      .FINOPS_FIELD("user_name", row.info.user_name)
+      .FINOPS_FIELD("host", row.info.host)
+      .FINOPS_FIELD("resource", row.info.resource)
+      .FINOPS_FIELD("pid", row.info.process.pid)
+      .FINOPS_FIELD("budget_id", row.info.budget_id)
+      .FINOPS_FIELD("is_command", row.info.is_command)
+      .FINOPS_FIELD("is_long_running", row.info.is_long_running)
+      .def_readonly("is_alive", &Row::is_alive)
+      .def_readonly("reports", &Row::reports)
+      .def_readonly("step", &Row::step)
+      .def_readonly("progress_count", &Row::progress_count)
+      .FINOPS_FIELD("directive", directive_name(row.directive))
+      .def_readonly("reason", &Row::reason)
+      .def_readonly("price_per_hour", &Row::price_per_hour)
+      .def_readonly("cost_so_far", &Row::cost_so_far)
+      .FINOPS_FIELD("elapsed", to_timedelta(row.elapsed))
+      .FINOPS_FIELD("since_progress", to_timedelta(row.since_progress))
+      .def_property_readonly("silence_limit",
+                             [](const Row& row) -> py::object {
+                               return row.info.silence_limit == Nanoseconds::zero()
+                                          ? py::object(py::none())
+                                          : to_timedelta(row.info.silence_limit);
+                             })
+      .FINOPS_FIELD("started_at", to_datetime(row.info.started_at.utc));
+#undef FINOPS_FIELD
+  module.def("live_runs", &live_runs, py::arg("live_path"));
+}
+
+const SystemClock& system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+std::unique_ptr<agent::Agent> make_agent(const std::string& home, const std::string& name,
+                                         const py::object& interval,
+                                         const py::object& silence_limit,
+                                         const py::object& directive_grace,
+                                         const py::object& term_grace) {
+  agent::AgentOptions options;
+  options.home = open_home(home);
+  options.name = name;
+  options.interval = from_timedelta(interval);
+  options.policy.silence_limit = from_timedelta(silence_limit);
+  options.policy.directive_grace = from_timedelta(directive_grace);
+  options.policy.term_grace = from_timedelta(term_grace);
+  return std::make_unique<agent::Agent>(std::move(options), system_clock());
+}
+
+void bind_agent_class(py::module_& module) {
+  using Report = agent::TickReport;
+  py::class_<Report>(module, "AgentReport", py::is_final())
+      .def_readonly("page_count", &Report::page_count)
+      .def_readonly("decisions", &Report::decisions)
+      .def_property_readonly("concluded",
+                             [](const Report& report) {
+                               py::list ended;
+                               for (const agent::Conclusion& one : report.concluded) {
+                                 ended.append(py::make_tuple(one.attempt_id.str(),
+                                                             run_status_name(one.status),
+                                                             one.reason));
+                               }
+                               return ended;
+                             })
+      .def_readonly("warnings", &Report::warnings);
+  py::class_<agent::Agent>(module, "Agent", py::is_final())
+      .def(py::init(&make_agent), py::arg("home"), py::kw_only(), py::arg("name"),
+           py::arg("interval"), py::arg("silence_limit"), py::arg("directive_grace"),
+           py::arg("term_grace"))
+      .def("try_serve", &agent::Agent::try_serve)
+      .def_property_readonly("is_serving", &agent::Agent::is_serving)
+      .def("tick", &agent::Agent::tick, Release());
+}
+
+void bind_command_run(py::module_& module) {
+  py::class_<CommandRun>(module, "CommandRun", py::is_final())
+      .def_static("start", &CommandRun::start, py::arg("options"), Release())
+      .def("tick", &CommandRun::tick, py::arg("agent"), Release())
+      .def(
+          "child_ended",
+          [](CommandRun& run, agent::Agent& agent, int exit_code) {
+            return std::string(run_status_name(run.child_ended(agent, exit_code)));
+          },
+          py::arg("agent"), py::arg("exit_code"), Release())
+      .def("has_budget_again", &CommandRun::has_budget_again, Release())
+      .def_property_readonly("run_id",
+                             [](const CommandRun& run) { return run.info().run_id.str(); })
+      .def_property_readonly("attempt_id",
+                             [](const CommandRun& run) { return run.info().attempt_id.str(); })
+      .def_property_readonly("attempt_number", &CommandRun::attempt_number)
+      .def_property_readonly("budget_id",
+                             [](const CommandRun& run) { return run.info().budget_id; })
+      .def_property_readonly("home", &CommandRun::home_path)
+      .def_property_readonly("cost", &CommandRun::cost)
+      .def_property_readonly("reason", &CommandRun::reason)
+      .def_property_readonly("warnings", &CommandRun::warnings);
+}
+
+}  // namespace
+
+void bind_agent(py::module_& module) {
+  bind_live_runs(module);
+  bind_agent_class(module);
+  bind_command_run(module);
+}
+
+}  // namespace finops::bindings

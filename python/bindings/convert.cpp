@@ -1,0 +1,78 @@
+// convert.cpp - times, spans and errors.
+#include "convert.hpp"
+
+#include <array>
+
+#include "finops/base/error.hpp"
+
+namespace finops::bindings {
+namespace {
+
+// Name of an ErrorCode -> Python class. Leaked on purpose: it must outlive the interpreter's end.
+py::dict& error_classes() {
+  static auto* classes = new py::dict;
+  return *classes;
+}
+
+void raise(const char* name, const char* message) {
+  const py::dict& classes = error_classes();
+  if (classes.contains(name)) {
+    PyErr_SetString(classes[name].ptr(), message);
+  } else {
+    PyErr_SetString(PyExc_RuntimeError, message);
+  }
+}
+
+}  // namespace
+
+py::object to_datetime(UtcTime time) {
+  if (time == UtcTime{}) {
+    return py::none();
+  }
+  static auto* from_timestamp = new py::object(
+      py::module_::import("datetime").attr("datetime").attr("fromtimestamp"));
+  static auto* utc =
+      new py::object(py::module_::import("datetime").attr("timezone").attr("utc"));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto microseconds =
+      std::chrono::duration_cast<std::chrono::microseconds>(time - seconds).count();
+  const py::object whole = (*from_timestamp)(seconds.time_since_epoch().count(), *utc);
+  return whole.attr("replace")(py::arg("microsecond") = microseconds);
+}
+
+py::object to_timedelta(Nanoseconds span) {
+  return py::cast(std::chrono::duration_cast<std::chrono::microseconds>(span));
+}
+
+Nanoseconds from_timedelta(const py::handle& span) {
+  const auto microseconds = span.cast<std::chrono::microseconds>();
+  constexpr std::chrono::microseconds kLimit{INT64_MAX / 1'000};
+  FINOPS_REQUIRE(microseconds <= kLimit && microseconds >= -kLimit, ErrorCode::InvalidArgument,
+                 "a span of more than 292 years");
+  return microseconds;
+}
+
+std::optional<Nanoseconds> from_optional_timedelta(const py::handle& span) {
+  return span.is_none() ? std::nullopt : std::optional(from_timedelta(span));
+}
+
+void bind_errors(py::module_& module) {
+  module.def("set_error_classes", [](const py::dict& classes) {
+    for (const auto& item : classes) {
+      error_classes()[item.first] = item.second;
+    }
+  });
+  py::register_exception_translator([](std::exception_ptr pointer) {
+    try {
+      if (pointer) {
+        std::rethrow_exception(pointer);
+      }
+    } catch (const Error& error) {
+      raise(std::string(error_code_name(error.code())).c_str(), error.what());
+    } catch (const InternalError& error) {
+      raise("InternalError", error.what());
+    }
+  });
+}
+
+}  // namespace finops::bindings

@@ -1,0 +1,36 @@
+// convert.hpp - values that cross the border between C++ and Python.
+//
+// Owns: Money <-> Decimal text, times <-> aware datetime and timedelta, error translation.
+// Does not own: any logic.
+#pragma once
+
+#include <pybind11/chrono.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+
+#include "finops/base/clock.hpp"
+#include "finops/money/money.hpp"
+
+namespace finops::bindings {
+
+namespace py = pybind11;
+
+/// An aware datetime in UTC; None for the epoch, which means "never" or "unknown".
+py::object to_datetime(UtcTime time);
+/// A timedelta, in whole microseconds (its finest unit).
+py::object to_timedelta(Nanoseconds span);
+/// From a timedelta. Throws Error(InvalidArgument) past +-292 years.
+Nanoseconds from_timedelta(const py::handle& span);
+std::optional<Nanoseconds> from_optional_timedelta(const py::handle& span);
+
+void bind_errors(py::module_& module);
+void bind_money(py::module_& module);
+void bind_records(py::module_& module);
+void bind_ledger(py::module_& module);
+void bind_agent(py::module_& module);
+void bind_run(py::module_& module);
+
+}  // namespace finops::bindings

@@ -1,0 +1,234 @@
+// ledger.cpp - binds the ledger and the price book. The GIL is released around every call.
+#include "convert.hpp"
+#include "finops/base/error.hpp"
+#include "finops/ledger/home.hpp"
+#include "finops/ledger/ledger.hpp"
+#include "finops/pricing/price_book.hpp"
+
+namespace finops::bindings {
+namespace {
+
+using Release = py::call_guard<py::gil_scoped_release>;
+
+// `Ledger` is abstract; this holds one for Python.
+struct LedgerHandle {
+  std::unique_ptr<Ledger> ledger;
+  Ledger* operator->() const { return ledger.get(); }
+};
+
+UtcTime utc_now() { return SystemClock{}.now().utc; }
+
+BudgetSummary existing_budget(const LedgerHandle& self, const BudgetId& budget_id) {
+  const std::optional<BudgetSummary> found = self->budget(budget_id);
+  FINOPS_REQUIRE(found.has_value(), ErrorCode::NotFound,
+                 "there is no budget '" + budget_id.str() + "'");
+  return *found;
+}
+
+std::string create_budget(const LedgerHandle& self, const std::string& project,
+                          const std::string& experiment, const Money& limit, bool is_hard,
+                          const std::string& who) {
+  BudgetRecord budget;
+  budget.budget_id = experiment_budget_id(project, experiment);
+  budget.currency = limit.currency();
+  budget.is_hard = is_hard;
+  budget.created_by = who;
+  budget.created_at = utc_now();
+  self->ensure_budget(budget, limit);
+  return budget.budget_id.str();
+}
+
+std::string request_budget(const LedgerHandle& self, const std::string& budget_id,
+                           const Money& amount, const std::string& who, const std::string& why,
+                           const std::string& run_id) {
+  const BudgetRequest request{.request_id = RequestId{random_id_text(8)},
+                              .budget_id = BudgetId{budget_id},
+                              .run_id = RunId{run_id},
+                              .amount = amount,
+                              .who = who,
+                              .why = why,
+                              .requested_at = utc_now()};
+  self->add_request(request);
+  return request.request_id.str();
+}
+
+RequestSummary rule_request(const LedgerHandle& self, const std::string& request_id,
+                            bool is_approved, const std::string& who, const std::string& why) {
+  self->rule_request(RequestId{request_id}, is_approved, who, why, utc_now());
+  for (RequestSummary& summary : self->requests()) {
+    if (summary.request.request_id.str() == request_id) {
+      return summary;
+    }
+  }
+  FINOPS_ASSERT(false && "a request that was ruled is in the ledger");
+  return {};
+}
+
+// Prices the attempts that ran without a price, where the book has one by now.
+std::int64_t price_unpriced(const LedgerHandle& self, const PriceBook& book) {
+  std::int64_t priced_count = 0;
+  for (const UnpricedAttempt& unpriced : self->unpriced_attempts()) {
+    if (unpriced.attempt.resource.empty()) {
+      continue;
+    }
+    const Resource resource = parse_resource(unpriced.attempt.resource);
+    std::optional<Quote> quote;
+    try {
+      quote = book.quote(resource, utc_now());
+    } catch (const Error&) {
+      continue;  // still unknown or ambiguous: it stays unpriced
+    }
+    if (quote.has_value()) {
+      self->price_attempt(unpriced.attempt.attempt_id, quote->price, quote->used_micro_gpus,
+                          quote->block_micro_gpus);
+      ++priced_count;
+    }
+  }
+  return priced_count;
+}
+
+void bind_price_book(py::module_& module) {
+  py::class_<PriceBook>(module, "PriceBook", py::is_final())
+      .def(py::init(&PriceBook::parse), py::arg("json_text"), py::arg("source_name"), Release())
+      .def(
+          "add_user_prices",
+          [](PriceBook& book, const LedgerHandle& ledger) {
+            for (const PriceRow& row : ledger->user_prices()) {
+              book.add(row);
+            }
+          },
+          py::arg("ledger"), Release())
+      .def("rows", &PriceBook::rows)
+      .def(
+          "quote",
+          [](const PriceBook& book, const std::string& resource) -> py::object {
+            const std::optional<Quote> quote = book.quote(parse_resource(resource), utc_now());
+            if (!quote.has_value()) {
+              return py::none();
+            }
+            return py::make_tuple(quote->price, quote->rate().hourly(), quote->warnings);
+          },
+          py::arg("resource"))
+      .def(
+          "make_user_price",
+          [](const PriceBook& book, const std::string& name, const std::string& price,
+             const std::string& who) { return book.make_user_price(name, price, who, utc_now()); },
+          py::arg("name"), py::arg("price"), py::arg("who"));
+}
+
+void bind_reading(py::class_<LedgerHandle>& type) {
+  type.def(
+          "runs",
+          [](const LedgerHandle& self, const std::string& run_id, const std::string& project,
+             const std::string& experiment, const std::string& name, const std::string& status,
+             std::int64_t limit) {
+            RunFilter filter{.run_id = RunId{run_id},
+                             .project = project,
+                             .experiment = experiment,
+                             .name = name,
+                             .status = {},
+                             .limit = limit};
+            if (!status.empty()) {
+              filter.status = parse_run_status(status);
+            }
+            return self->runs(filter);
+          },
+          py::kw_only(), py::arg("run_id") = "", py::arg("project") = "",
+          py::arg("experiment") = "", py::arg("name") = "", py::arg("status") = "",
+          py::arg("limit") = 1'000, Release())
+      .def(
+          "attempts",
+          [](const LedgerHandle& self, const std::string& run_id) {
+            return self->attempts(RunId{run_id});
+          },
+          py::arg("run_id"), Release())
+      .def("budgets", [](const LedgerHandle& self) { return self->budgets(); }, Release())
+      .def(
+          "budget",
+          [](const LedgerHandle& self, const std::string& budget_id) {
+            return self->budget(BudgetId{budget_id});
+          },
+          py::arg("budget_id"), Release())
+      .def(
+          "budget_lines",
+          [](const LedgerHandle& self, const std::string& budget_id) {
+            return self->budget_lines(BudgetId{budget_id});
+          },
+          py::arg("budget_id"), Release())
+      .def("requests", [](const LedgerHandle& self) { return self->requests(); }, Release())
+      .def(
+          "decisions",
+          [](const LedgerHandle& self, const std::string& attempt_id, std::int64_t limit) {
+            return self->decisions(AttemptId{attempt_id}, limit);
+          },
+          py::kw_only(), py::arg("attempt_id") = "", py::arg("limit") = 1'000, Release())
+      .def(
+          "last_checkpoint",
+          [](const LedgerHandle& self, const std::string& run_id) {
+            return self->last_checkpoint(RunId{run_id});
+          },
+          py::arg("run_id"), Release())
+      .def("verify", [](const LedgerHandle& self) { return self->verify(); }, Release());
+}
+
+void bind_writing(py::class_<LedgerHandle>& type) {
+  type.def("create_budget", &create_budget, py::arg("project"), py::arg("experiment"),
+           py::arg("limit"), py::kw_only(), py::arg("is_hard"), py::arg("who"), Release())
+      .def(
+          "set_limit",
+          [](const LedgerHandle& self, const std::string& budget_id, const Money& limit,
+             const std::string& who, const std::string& why) {
+            self->set_limit(BudgetId{budget_id}, limit, who, why, utc_now());
+            return existing_budget(self, BudgetId{budget_id});
+          },
+          py::arg("budget_id"), py::arg("limit"), py::kw_only(), py::arg("who"), py::arg("why"),
+          Release())
+      .def("request_budget", &request_budget, py::arg("budget_id"), py::arg("amount"),
+           py::kw_only(), py::arg("who"), py::arg("why"), py::arg("run_id") = "", Release())
+      .def("rule_request", &rule_request, py::arg("request_id"), py::kw_only(),
+           py::arg("is_approved"), py::arg("who"), py::arg("why"), Release())
+      .def(
+          "settle_suspect",
+          [](const LedgerHandle& self, const std::string& attempt_id, bool is_spent,
+             const std::string& who) {
+            const SuspectOutcome outcome =
+                is_spent ? SuspectOutcome::Spent : SuspectOutcome::Released;
+            return std::string(account_state_name(
+                self->settle_suspect(AttemptId{attempt_id}, outcome, who, utc_now()).state));
+          },
+          py::arg("attempt_id"), py::kw_only(), py::arg("is_spent"), py::arg("who"), Release())
+      .def(
+          "set_price", [](const LedgerHandle& self, const PriceRow& row) { self->add_price(row); },
+          py::arg("row"), Release())
+      .def("price_unpriced", &price_unpriced, py::arg("book"), Release());
+}
+
+}  // namespace
+
+void bind_ledger(py::module_& module) {
+  py::class_<LedgerHandle> type(module, "Ledger", py::is_final());
+  type.def(py::init([](const std::string& path, bool read_only, const py::object& busy_timeout) {
+             LedgerOptions options;
+             options.read_only = read_only;
+             options.busy_timeout =
+                 from_optional_timedelta(busy_timeout).value_or(options.busy_timeout);
+             const py::gil_scoped_release release;
+             return LedgerHandle{open_ledger(path, options)};
+           }),
+           py::arg("path"), py::kw_only(), py::arg("read_only") = false,
+           py::arg("busy_timeout") = py::none());
+  bind_reading(type);
+  bind_writing(type);
+  bind_price_book(module);
+  module.def("default_home_path", &default_home_path, py::arg("path") = "");
+  module.def(
+      "open_home",
+      [](const std::string& path) {
+        const Home home = open_home(path);
+        return py::make_tuple(home.path, home.warnings);
+      },
+      py::arg("path") = "");
+  module.def("sqlite_version", &ledger_engine_version);
+}
+
+}  // namespace finops::bindings

@@ -1,0 +1,145 @@
+// run.cpp - binds Run: the hot calls as bare method descriptors, the rest by pybind11.
+#include "finops/tracker/run.hpp"
+
+#include <array>
+
+#include "convert.hpp"
+#include "finops/base/error.hpp"
+#include "options.hpp"
+
+namespace finops::bindings {
+namespace {
+
+using Release = py::call_guard<py::gil_scoped_release>;
+
+// finops.Directive's members by value; leaked on purpose, the descriptors may outlive the module.
+std::array<PyObject*, 4> directive_members{};
+
+// The C++ Run behind a Python object. A pybind11 method costs 170-185 ns a call, a descriptor about
+// what an empty function costs, so the three hot calls read the instance themselves. Null if the
+// object was never initialised (Run.__new__ alone).
+Run* run_of(PyObject* self) noexcept {
+  auto* instance = reinterpret_cast<py::detail::instance*>(self);
+  void* value = instance->simple_layout ? instance->simple_value_holder[0]
+                                        : instance->nonsimple.values_and_holders[0];
+  return static_cast<Run*>(value);
+}
+
+PyObject* progress(PyObject* self, PyObject* step) {
+  const long long value = PyLong_AsLongLong(step);
+  if (value == -1 && PyErr_Occurred() != nullptr) {
+    if (PyErr_ExceptionMatches(PyExc_OverflowError) == 0) {
+      return nullptr;  // a TypeError: the one thing a hot call may raise
+    }
+    PyErr_Clear();  // a step past 64 bits is progress all the same
+  }
+  if (Run* run = run_of(self)) {
+    run->progress(value);
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* heartbeat(PyObject* self, PyObject*) {
+  if (Run* run = run_of(self)) {
+    run->heartbeat();
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* check_budget(PyObject* self, PyObject*) {
+  Run* run = run_of(self);
+  const Directive directive = run == nullptr ? Directive::CONTINUE : run->check_budget();
+  PyObject* member = directive_members[static_cast<std::size_t>(directive)];
+  Py_INCREF(member);
+  return member;
+}
+
+std::array<PyMethodDef, 3> hot_methods{{
+    {"progress", progress, METH_O,
+     "progress($self, step, /)\n--\n\nReport that work went on, at `step`. Costs about an empty "
+     "function call.\n\nRaises TypeError if `step` is not an int; nothing else."},
+    {"heartbeat", heartbeat, METH_NOARGS,
+     "heartbeat($self, /)\n--\n\nReport that work went on, without a step."},
+    {"check_budget", check_budget, METH_NOARGS,
+     "check_budget($self, /)\n--\n\nMay the run go on? A finops.Directive; CONTINUE is falsy.\n\n"
+     "CHECKPOINT: save now and call `checkpointed`. PAUSE and STOP: leave the loop. Is no "
+     "progress: a loop that only asks is still silent."},
+}};
+
+void add_hot_methods(py::class_<Run>& type) {
+  auto* python_type = reinterpret_cast<PyTypeObject*>(type.ptr());
+  for (PyMethodDef& method : hot_methods) {
+    type.attr(method.ml_name) =
+        py::reinterpret_steal<py::object>(PyDescr_NewMethod(python_type, &method));
+  }
+}
+
+void bind_hot_setup(py::module_& module) {
+  module.def("set_directives", [](const py::tuple& members) {
+    FINOPS_REQUIRE(members.size() == directive_members.size(), ErrorCode::InvalidArgument,
+                   "four directives are expected");
+    for (std::size_t i = 0; i < directive_members.size(); ++i) {
+      Py_XDECREF(directive_members[i]);
+      directive_members[i] = py::object(members[i]).release().ptr();
+    }
+  });
+  // A slow path waits for locks and disks: other Python threads go on meanwhile.
+  Run::set_slow_path_wrapper([](void (*body)(Run*) noexcept, Run* run) {
+    const py::gil_scoped_release release;
+    body(run);
+  });
+  for (std::size_t i = 0; i < directive_members.size(); ++i) {
+    directive_members[i] = PyLong_FromSize_t(i);  // until finops.Directive is there
+  }
+}
+
+}  // namespace
+
+void bind_run(py::module_& module) {
+  bind_options(module);
+  bind_hot_setup(module);
+  py::class_<Run> type(module, "Run", py::is_final(),
+                       "One attempt of a training run. Made by finops.init().");
+  type.def_static("start", &Run::start, py::arg("options"), Release())
+      .def("checkpointed", &Run::checkpointed, py::arg("step"), py::arg("path"), Release())
+      .def("commit", &Run::commit, Release())
+      .def(
+          "request_budget",
+          [](Run& run, const Money& amount, const std::string& reason) {
+            return run.request_budget(amount, reason).str();
+          },
+          py::arg("amount"), py::arg("reason"), Release())
+      .def(
+          "expect_silence",
+          [](Run& run, const py::object& span, const std::string& why) {
+            run.expect_silence(from_timedelta(span), why);
+          },
+          py::arg("span"), py::arg("why"))
+      .def(
+          "finish",
+          [](Run& run, const std::string& status, const std::string& reason) {
+            run.finish(parse_run_status(status), reason);
+          },
+          py::arg("status"), py::arg("reason"), Release())
+      .def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
+      .def_property_readonly("attempt_id",
+                             [](const Run& run) { return run.info().attempt_id.str(); })
+      .def_property_readonly("attempt_number", &Run::attempt_number)
+      .def_property_readonly("project", [](const Run& run) { return run.info().project; })
+      .def_property_readonly("experiment", [](const Run& run) { return run.info().experiment; })
+      .def_property_readonly("name", [](const Run& run) { return run.info().name; })
+      .def_property_readonly("resume_from", &Run::resume_from)
+      .def_property_readonly("cost", py::cpp_function(&Run::cost, Release()))
+      .def_property_readonly("price_per_hour", &Run::price_per_hour)
+      .def_property_readonly("budget", py::cpp_function(&Run::budget, Release()))
+      .def_property_readonly("status",
+                             [](const Run& run) { return run_status_name(run.status()); })
+      .def_property_readonly("reason", py::cpp_function(&Run::reason, Release()))
+      .def_property_readonly("is_owner", &Run::is_owner)
+      .def_property_readonly("warnings", py::cpp_function(&Run::warnings, Release()))
+      .def_property_readonly("slow_path_time",
+                             [](const Run& run) { return to_timedelta(run.slow_path_time()); });
+  add_hot_methods(type);
+}
+
+}  // namespace finops::bindings

@@ -1,0 +1,376 @@
+"""The C++ core. Private: use the names of `finops` and its modules."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, final
+
+__version__: str
+EXIT_PAUSED: int
+DEFAULT_SILENCE_LIMIT: timedelta
+
+def set_error_classes(classes: dict[str, type[BaseException]]) -> None: ...
+def set_directives(members: tuple[Any, Any, Any, Any]) -> None: ...
+
+@final
+class Money:
+    def __init__(self, amount: str | int | Decimal, currency: str = ...) -> None: ...
+    @staticmethod
+    def parse(text: str) -> Money: ...
+    @property
+    def amount(self) -> Decimal: ...
+    @property
+    def currency(self) -> str: ...
+    def split(self, weights: list[int]) -> list[Money]: ...
+    def __add__(self, other: Money) -> Money: ...
+    def __sub__(self, other: Money) -> Money: ...
+    def __neg__(self) -> Money: ...
+    def __mul__(self, factor: int) -> Money: ...
+    def __rmul__(self, factor: int) -> Money: ...
+    def __lt__(self, other: Money) -> bool: ...
+    def __le__(self, other: Money) -> bool: ...
+    def __gt__(self, other: Money) -> bool: ...
+    def __ge__(self, other: Money) -> bool: ...
+    def __bool__(self) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RunRecord:
+    run_id: str
+    project: str
+    experiment: str
+    name: str
+    user_name: str
+    parent_run_id: str
+    fork_of: str
+    tags: str
+    created_at: datetime | None
+
+@final
+class RunSummary:
+    run: RunRecord
+    status: str
+    reason: str
+    attempt_count: int
+    metered_cost: Money | None
+    uncertain_cost: Money | None
+    metered_time: timedelta
+    unpriced_time: timedelta
+    started_at: datetime | None
+    ended_at: datetime | None
+
+@final
+class AttemptRecord:
+    attempt_id: str
+    run_id: str
+    attempt_number: int
+    host: str
+    pid: int
+    entry_point: str
+    command: str
+    resource: str
+    price_id: str
+    budget_chain: list[str]
+    is_long_running: bool
+    long_running_reason: str
+    started_at: datetime | None
+
+@final
+class AttemptSummary:
+    attempt: AttemptRecord
+    status: str
+    reason: str
+    ended_at: datetime | None
+    account_state: str
+    price: str
+    metered_cost: Money | None
+    uncertain_cost: Money | None
+    metered_time: timedelta
+    uncertain_time: timedelta
+
+@final
+class BudgetSummary:
+    budget_id: str
+    scope: str
+    period: str
+    is_hard: bool
+    created_by: str
+    created_at: datetime | None
+    limit: Money
+    available: Money
+    held: Money
+    spent: Money
+    overspent: Money
+    open_lease_count: int
+
+@final
+class BudgetLine:
+    budget_id: str
+    attempt_id: str
+    from_account: str
+    to_account: str
+    amount: Money
+    who: str
+    why: str
+    recorded_at: datetime | None
+
+@final
+class RequestSummary:
+    request_id: str
+    budget_id: str
+    run_id: str
+    amount: Money
+    who: str
+    why: str
+    requested_at: datetime | None
+    is_ruled: bool
+    is_approved: bool
+    ruled_by: str
+    ruling_reason: str
+    old_limit: Money | None
+    new_limit: Money | None
+    ruled_at: datetime | None
+
+@final
+class DecisionRecord:
+    attempt_id: str
+    sequence: int
+    directive: str
+    rule: str
+    rung: str
+    reason: str
+    decided_by: str
+    decided_at: datetime | None
+
+@final
+class CheckpointRecord:
+    run_id: str
+    attempt_id: str
+    step: int
+    path: str
+    confirmed_at: datetime | None
+
+@final
+class PriceRow:
+    price_id: str
+    sku_id: str
+    provider: str
+    region: str
+    zone: str
+    instance_type: str
+    gpu: str
+    gpu_count: int
+    pricing_category: str
+    list_unit_price: Money
+    valid_from: datetime | None
+    valid_to: datetime | None
+    source: str
+    source_date: str
+    is_default: bool
+    is_user_set: bool
+
+@final
+class VerifyReport:
+    journal_row_count: int
+    budget_count: int
+    attempt_count: int
+    problems: list[str]
+
+@final
+class Ledger:
+    def __init__(
+        self, path: str, *, read_only: bool = ..., busy_timeout: timedelta = ...
+    ) -> None: ...
+    def runs(
+        self,
+        *,
+        run_id: str = ...,
+        project: str = ...,
+        experiment: str = ...,
+        name: str = ...,
+        status: str = ...,
+        limit: int = ...,
+    ) -> list[RunSummary]: ...
+    def attempts(self, run_id: str) -> list[AttemptSummary]: ...
+    def budgets(self) -> list[BudgetSummary]: ...
+    def budget(self, budget_id: str) -> BudgetSummary | None: ...
+    def budget_lines(self, budget_id: str) -> list[BudgetLine]: ...
+    def requests(self) -> list[RequestSummary]: ...
+    def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
+    def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
+    def verify(self) -> VerifyReport: ...
+    def create_budget(
+        self, project: str, experiment: str, limit: Money, *, is_hard: bool, who: str
+    ) -> str: ...
+    def set_limit(self, budget_id: str, limit: Money, *, who: str, why: str) -> BudgetSummary: ...
+    def request_budget(
+        self, budget_id: str, amount: Money, *, who: str, why: str, run_id: str = ...
+    ) -> str: ...
+    def rule_request(
+        self, request_id: str, *, is_approved: bool, who: str, why: str
+    ) -> RequestSummary: ...
+    def settle_suspect(self, attempt_id: str, *, is_spent: bool, who: str) -> str: ...
+    def set_price(self, row: PriceRow) -> None: ...
+    def price_unpriced(self, book: PriceBook) -> int: ...
+
+@final
+class PriceBook:
+    """The shipped book (or the text of another one), with the prices that a ledger's user set."""
+
+    def __init__(self, json_text: str, source_name: str) -> None: ...
+    def add_user_prices(self, ledger: Ledger) -> None: ...
+    def rows(self) -> list[PriceRow]: ...
+    def quote(self, resource: str) -> tuple[PriceRow, Money, list[str]] | None: ...
+    def make_user_price(self, name: str, price: str, who: str) -> PriceRow: ...
+
+@final
+class LiveRun:
+    """One live page, read without changing anything."""
+
+    attempt_id: str
+    run_id: str
+    project: str
+    experiment: str
+    name: str
+    user_name: str
+    host: str
+    resource: str
+    pid: int
+    budget_id: str
+    is_command: bool
+    is_long_running: bool
+    is_alive: bool
+    reports: bool
+    step: int
+    progress_count: int
+    directive: str
+    reason: str
+    price_per_hour: Money | None
+    cost_so_far: Money | None
+    elapsed: timedelta
+    since_progress: timedelta
+    silence_limit: timedelta | None
+    started_at: datetime | None
+
+def live_runs(live_path: str) -> tuple[list[LiveRun], list[tuple[str, str]]]: ...
+def default_home_path(path: str = ...) -> str: ...
+def open_home(path: str = ...) -> tuple[str, list[str]]: ...
+def sqlite_version() -> str: ...
+
+@final
+class AgentReport:
+    page_count: int
+    decisions: list[DecisionRecord]
+    concluded: list[tuple[str, str, str]]
+    warnings: list[str]
+
+@final
+class Agent:
+    def __init__(
+        self,
+        home: str,
+        *,
+        name: str,
+        interval: timedelta,
+        silence_limit: timedelta,
+        directive_grace: timedelta,
+        term_grace: timedelta,
+    ) -> None: ...
+    def try_serve(self) -> bool: ...
+    @property
+    def is_serving(self) -> bool: ...
+    def tick(self) -> AgentReport: ...
+
+@final
+class RunOptions:
+    project: str
+    experiment: str
+    name: str
+    budget: Money | None
+    is_hard_budget: bool
+    resources: str
+    price: str
+    parent: str
+    fork_of: str
+    resume: str
+    is_long_running: bool
+    long_running_reason: str
+    silence_limit: timedelta | None
+    fail_open: bool
+    tags: str
+    home: str
+    price_book: str
+    command: str
+    lease_term: timedelta | None
+    check_gap: timedelta | None
+    stop_time: timedelta | None
+    billing_quantum: timedelta | None
+    def __init__(self) -> None: ...
+
+@final
+class Run:
+    @staticmethod
+    def start(options: RunOptions) -> Run: ...
+    def progress(self, step: int, /) -> None: ...
+    def heartbeat(self) -> None: ...
+    def check_budget(self) -> Any: ...
+    def checkpointed(self, step: int, path: str) -> None: ...
+    def commit(self) -> None: ...
+    def request_budget(self, amount: Money, reason: str) -> str: ...
+    def expect_silence(self, span: timedelta, why: str) -> None: ...
+    def finish(self, status: str, reason: str) -> None: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def attempt_id(self) -> str: ...
+    @property
+    def attempt_number(self) -> int: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def experiment(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def resume_from(self) -> CheckpointRecord | None: ...
+    @property
+    def cost(self) -> Money | None: ...
+    @property
+    def price_per_hour(self) -> Money | None: ...
+    @property
+    def budget(self) -> BudgetSummary | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def is_owner(self) -> bool: ...
+    @property
+    def warnings(self) -> list[str]: ...
+    @property
+    def slow_path_time(self) -> timedelta: ...
+
+@final
+class CommandRun:
+    """`finops run`: one attempt of an unmodified command, seen by its supervisor."""
+
+    @staticmethod
+    def start(options: RunOptions) -> CommandRun: ...
+    def tick(self, agent: Agent) -> AgentReport: ...
+    def child_ended(self, agent: Agent, exit_code: int) -> str: ...
+    def has_budget_again(self) -> bool: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def attempt_id(self) -> str: ...
+    @property
+    def attempt_number(self) -> int: ...
+    @property
+    def budget_id(self) -> str: ...
+    @property
+    def home(self) -> str: ...
+    @property
+    def cost(self) -> Money | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def warnings(self) -> list[str]: ...

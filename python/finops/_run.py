@@ -1,0 +1,208 @@
+"""Starting and ending runs from Python: ``init``, ``finish``, ``track``.
+
+Owns: arguments as users write them, the open runs of this process, what happens at exit.
+Does not own: the run itself (the C++ core). Starts no thread and installs no signal handler.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from . import _core
+from ._core import Money, Run
+from .errors import InvalidArgument, RunPaused
+from .pricebook import read_shipped_text
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("finops")
+_open_runs: list[Run] = []
+
+_ENVIRONMENT_SPANS = {
+    "lease_term": "FINOPS_LEASE_TERM",
+    "check_gap": "FINOPS_CHECK_GAP",
+    "stop_time": "FINOPS_STOP_TIME",
+    "billing_quantum": "FINOPS_BILLING_QUANTUM",
+}
+
+
+def init(
+    *,
+    project: str | None = None,
+    experiment: str | None = None,
+    name: str = "",
+    budget: Money | str | None = None,
+    soft_budget: bool = False,
+    resources: str = "",
+    price: str = "",
+    parent: str | Run = "",
+    fork_of: str | Run = "",
+    resume: str | bool = "",
+    long_running: str | bool = False,
+    silence_limit: timedelta | float | None = None,
+    fail_open: bool = True,
+    tags: Mapping[str, str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Run:
+    """Start accounting for one training run. Returns the run; it ends with ``finish``.
+
+    Below ``finops run`` it attaches to the attempt that was started there.
+
+    Parameters
+    ----------
+    project, experiment : required, here or as FINOPS_PROJECT and FINOPS_EXPERIMENT.
+    budget : of the experiment, "5 USD"; created if there is none. An equal one is fine, another
+        one raises BudgetMismatch: more money is asked for with ``run.request_budget``.
+    soft_budget : a hard budget (the default) pauses the run, a soft one only warns.
+    resources : "8xH100", "p5.48xlarge@aws:us-east-1:spot", "a100-80gb:0.25".
+    price : "24 USD/h" for the whole resource, "3 USD/gpu/h" for each GPU; else the price book's.
+    resume : a run id, or True for the newest paused run of the same project, experiment and name.
+    long_running : the reason why the silence rule does not hold for this run.
+    silence_limit : a run that reports no progress for longer is stopped by the guard (30 min).
+    fail_open : a broken ledger is a warning (True) or raises (False). It covers observation only:
+        a hard budget always needs its ledger.
+
+    Raises
+    ------
+    InvalidArgument, InvalidMoney, UnknownResource, AmbiguousResource : what was given is wrong.
+    UnpricedResource : a budget on a resource without a price.
+    BudgetExhausted : a hard budget has nothing left.
+    LedgerUnavailable : for a hard budget, or with ``fail_open=False``.
+    """
+    options = _core.RunOptions()
+    options.project = project or os.environ.get("FINOPS_PROJECT", "")
+    options.experiment = experiment or os.environ.get("FINOPS_EXPERIMENT", "")
+    options.name = name
+    options.budget = Money.parse(budget) if isinstance(budget, str) else budget
+    options.is_hard_budget = not soft_budget
+    options.resources = resources
+    options.price = price
+    options.parent = parent if isinstance(parent, str) else parent.run_id
+    options.fork_of = fork_of if isinstance(fork_of, str) else fork_of.run_id
+    options.resume = ("auto" if resume else "") if isinstance(resume, bool) else resume
+    if long_running is True:
+        raise InvalidArgument("long_running needs the reason: long_running='hyperband, 3 days'")
+    options.is_long_running = bool(long_running)
+    options.long_running_reason = long_running or ""
+    options.silence_limit = _span(silence_limit)
+    options.fail_open = fail_open
+    options.tags = json.dumps(dict(tags or {}))
+    options.home = os.fspath(home) if home is not None else ""
+    options.price_book = read_shipped_text()
+    for attribute, variable in _ENVIRONMENT_SPANS.items():
+        if os.environ.get(variable):
+            setattr(options, attribute, _seconds(variable, os.environ[variable]))
+    run = Run.start(options)
+    for warning in run.warnings:
+        _log.warning("%s", warning)
+    _open_runs.append(run)
+    return run
+
+
+def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -> None:
+    """End `run`, or the newest open one. Never raises for the ledger's sake; twice is fine."""
+    target = run if run is not None else (_open_runs[-1] if _open_runs else None)
+    if target is None:
+        return
+    target.finish(status, reason)
+    with contextlib.suppress(ValueError):
+        _open_runs.remove(target)
+
+
+def pause(run: Run) -> None:
+    """End `run` as PAUSED and leave the process with the exit code of a paused run (75).
+
+    Raises
+    ------
+    RunPaused : always; it is a SystemExit, so cleanup code runs.
+    """
+    reason = run.reason or "paused by the training code"
+    finish(run, "PAUSED", reason)
+    raise RunPaused(reason)
+
+
+@contextlib.contextmanager
+def _tracked(arguments: Mapping[str, Any]) -> Iterator[Run]:
+    run = init(**arguments)
+    try:
+        yield run
+    except RunPaused as paused:
+        finish(run, "PAUSED", paused.reason)
+        raise
+    except SystemExit as leaving:
+        if leaving.code == _core.EXIT_PAUSED:
+            finish(run, "PAUSED", run.reason or "paused by the training code")
+        elif leaving.code in (None, 0):
+            finish(run)
+        else:
+            finish(run, "FAILED", f"exit code {leaving.code}")
+        raise
+    except KeyboardInterrupt:
+        finish(run, "KILLED", "interrupted by the user")
+        raise
+    except BaseException as error:
+        finish(run, "FAILED", f"{type(error).__name__}: {error}")
+        raise
+    finish(run)
+
+
+class track(contextlib.ContextDecorator):  # noqa: N801 - used like a function, as contextmanager is
+    """Account for one training run while the ``with`` block, or the decorated function, runs.
+
+    Takes the arguments of ``init``. As a context manager it gives the run; as a decorator every
+    call is a run of its own. An exception ends the run as FAILED, ``finops.pause`` as PAUSED.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        self._arguments = arguments
+        self._context: contextlib.AbstractContextManager[Run] | None = None
+
+    def __enter__(self) -> Run:
+        self._context = _tracked(self._arguments)
+        return self._context.__enter__()
+
+    def __exit__(self, *exception: Any) -> bool | None:
+        assert self._context is not None
+        return self._context.__exit__(*exception)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:  # type: ignore[override]
+        @functools.wraps(function)
+        def tracked(*args: P.args, **kwargs: P.kwargs) -> R:
+            with _tracked(self._arguments):
+                return function(*args, **kwargs)
+
+        return tracked
+
+
+def _span(value: timedelta | float | None) -> timedelta | None:
+    return timedelta(seconds=value) if isinstance(value, (int, float)) else value
+
+
+def _seconds(variable: str, text: str) -> timedelta:
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(f"{variable} must be a number of seconds, not {text!r}") from error
+
+
+def _finish_open_runs() -> None:
+    # An unhandled exception at the top of the script has left its mark by now.
+    error = getattr(sys, "last_value", None)
+    for run in list(_open_runs):
+        if error is None:
+            finish(run)
+        else:
+            finish(run, "FAILED", f"{type(error).__name__}: {error}")
+
+
+atexit.register(_finish_open_runs)

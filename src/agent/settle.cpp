@@ -1,0 +1,160 @@
+// settle.cpp - registration, settlement and conclusion of one attempt.
+#include "finops/agent/settle.hpp"
+
+#include <algorithm>
+
+#include "finops/base/error.hpp"
+
+namespace finops::agent {
+namespace {
+
+// Calls `move` with the account; once more with a fresh one if somebody else was first.
+template <class Move>
+AttemptAccount with_fresh_account(Ledger& ledger, const AttemptId& attempt_id,
+                                  const AttemptAccount& account, Move move) {
+  try {
+    return move(account);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::Conflict) {
+      throw;
+    }
+  }
+  return move(ledger.account(attempt_id));
+}
+
+}  // namespace
+
+budget::LeaseTerms lease_terms_of(const pulse::PageInfo& info) {
+  return {.term = info.lease_term,
+          .check_gap = info.check_gap,
+          .stop_time = info.stop_time,
+          .billing_quantum = info.billing_quantum};
+}
+
+std::optional<Rate> rate_of(const pulse::PageInfo& info) {
+  if (info.currency.empty()) {
+    return std::nullopt;
+  }
+  const Money price = Money::from_stored({.units = info.price_units, .picos = info.price_picos},
+                                         Currency(info.currency));
+  return Rate(price, info.used_micro_gpus, info.block_micro_gpus);
+}
+
+void register_from_page(Ledger& ledger, const pulse::PageInfo& info) {
+  const std::optional<Rate> rate = rate_of(info);
+  if (rate.has_value()) {
+    // The ledger may know the row in full; if not, the page's word is all there is.
+    PriceRow price;
+    price.price_id = PriceId{info.price_id};
+    price.sku_id = info.price_id.substr(0, info.price_id.find('#'));
+    price.provider = "page";
+    price.list_unit_price = rate->price_per_hour();
+    price.source = "live page of " + info.attempt_id.str();
+    price.source_date = "unknown";
+    ledger.add_price(price);
+  }
+  RunRecord run;
+  run.run_id = info.run_id;
+  run.project = info.project;
+  run.experiment = info.experiment;
+  run.name = info.name;
+  run.user_name = info.user_name;
+  run.parent_run_id = RunId{info.parent_run_id};
+  run.tags = "{}";
+  run.created_at = info.started_at.utc;
+  ledger.add_run(run);
+  AttemptRecord attempt;
+  attempt.attempt_id = info.attempt_id;
+  attempt.run_id = info.run_id;
+  attempt.host = info.host;
+  attempt.process = info.process;
+  attempt.entry_point = info.is_command ? EntryPoint::Command : EntryPoint::Init;
+  attempt.resource = info.resource;
+  attempt.price_id = PriceId{info.price_id};
+  attempt.used_micro_gpus = info.used_micro_gpus;
+  attempt.block_micro_gpus = info.block_micro_gpus;
+  if (!info.budget_id.empty() && ledger.budget(BudgetId{info.budget_id}).has_value()) {
+    attempt.budget_chain.emplace_back(info.budget_id);
+  }
+  attempt.is_long_running = info.is_long_running;
+  attempt.long_running_reason = info.long_running_reason;
+  attempt.started_at = info.started_at;
+  ledger.add_attempt(attempt);
+}
+
+AttemptAccount account_of(Ledger& ledger, const pulse::PageInfo& info) {
+  if (!ledger.attempt(info.attempt_id).has_value()) {
+    register_from_page(ledger, info);
+  }
+  return ledger.account(info.attempt_id);
+}
+
+AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
+                                const AttemptAccount& account, Nanoseconds elapsed, UtcTime now) {
+  const auto settle = [&](const AttemptAccount& current) {
+    SettleRequest request{.attempt_id = info.attempt_id,
+                          .epoch = current.epoch,
+                          .elapsed = elapsed,
+                          .now = now,
+                          .wanted_hold = std::nullopt};
+    if (current.held.has_value()) {
+      request.wanted_hold = budget::full_lease(current.rate.value(), lease_terms_of(info));
+    }
+    return ledger.settle(request);
+  };
+  return with_fresh_account(ledger, info.attempt_id, account, settle);
+}
+
+Nanoseconds elapsed_at(const pulse::PageInfo& info, std::int64_t monotonic_ns) {
+  // The page's time comes from another process: it cannot lie before the attempt's start.
+  const auto since_start =
+      Nanoseconds{monotonic_ns} - info.started_at.monotonic.time_since_epoch();
+  return std::max(since_start, Nanoseconds::zero());
+}
+
+LastSigns last_signs(const pulse::PageInfo& info, const pulse::PageLayout& page, ClockReading now,
+                     const std::string& boot_id) {
+  const bool is_same_boot = info.process.boot_id == boot_id;
+  // Of an earlier boot it is known only that it was over when this one began.
+  const Nanoseconds gone_at = is_same_boot
+                                  ? now.boot - info.started_at.boot
+                                  : (now.utc - now.boot.time_since_epoch()) - info.started_at.utc;
+  const Nanoseconds limit = std::max(gone_at, Nanoseconds::zero());
+  const Nanoseconds seen =
+      elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
+  const std::int64_t alive_at = page.agent.alive_at_boot_ns.load(std::memory_order_relaxed);
+  const Nanoseconds proved =
+      alive_at == 0 ? Nanoseconds::zero()
+                    : BootTime{Nanoseconds{alive_at}} - info.started_at.boot;
+  return {.metered_until = std::min(std::max(seen, proved), limit), .gone_at = limit};
+}
+
+void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info,
+                       const pulse::PageLayout& page) {
+  const std::optional<pulse::PageCheckpoint> confirmed = pulse::read_checkpoint(page);
+  if (confirmed.has_value()) {
+    ledger.add_checkpoint({.run_id = info.run_id,
+                           .attempt_id = info.attempt_id,
+                           .sequence = static_cast<std::int64_t>(confirmed->count),
+                           .step = confirmed->step,
+                           .path = confirmed->path,
+                           .confirmed_at = confirmed->confirmed_at});
+  }
+}
+
+AttemptAccount conclude_attempt(Ledger& ledger, const pulse::PageInfo& info,
+                                const pulse::PageLayout& page, const LastSigns& signs,
+                                const AttemptEnd& end) {
+  const AttemptAccount account = account_of(ledger, info);
+  import_checkpoint(ledger, info, page);
+  const auto close = [&](const AttemptAccount& current) {
+    return ledger.close({.attempt_id = info.attempt_id,
+                         .epoch = current.epoch,
+                         .metered_until = signs.metered_until,
+                         .gone_at = signs.gone_at,
+                         .end = end});
+  };
+  return with_fresh_account(ledger, info.attempt_id, account, close);
+}
+
+}  // namespace finops::agent

@@ -1,0 +1,374 @@
+// begin.cpp - begins an attempt step by step.
+#include "tracker/begin.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "finops/agent/agent.hpp"
+#include "finops/agent/settle.hpp"
+#include "finops/base/error.hpp"
+#include "finops/detect/environment.hpp"
+
+namespace finops::tracker {
+namespace {
+
+constexpr std::size_t kPagesSettledAtStart = 200;  // keeps `init` quick whatever others left
+constexpr Nanoseconds kInitTimeout = std::chrono::seconds{5};
+
+void check_name(const char* what, const std::string& text, bool is_required) {
+  FINOPS_REQUIRE(!is_required || !text.empty(), ErrorCode::InvalidArgument,
+                 std::string(what) + " is missing: no experiment, no GPU. Give " + what +
+                     "=, so that somebody can say what this run was for");
+  FINOPS_REQUIRE(text.size() <= pulse::kLongText, ErrorCode::InvalidArgument,
+                 std::string(what) + " is longer than 127 bytes: '" + text.substr(0, 20) + "...'");
+  for (const char c : text) {
+    FINOPS_REQUIRE(static_cast<unsigned char>(c) >= 32, ErrorCode::InvalidArgument,
+                   std::string(what) + " has a control character");
+  }
+}
+
+void check_options(const RunOptions& options) {
+  check_name("project", options.project, true);
+  check_name("experiment", options.experiment, true);
+  check_name("name", options.name, false);
+  FINOPS_REQUIRE(options.project.find('/') == std::string::npos, ErrorCode::InvalidArgument,
+                 "project must not have a '/': '" + options.project + "'");
+  FINOPS_REQUIRE(!options.budget || !options.budget->is_negative(), ErrorCode::InvalidMoney,
+                 "a budget cannot be negative: " +
+                     (options.budget ? options.budget->str() : std::string()));
+  FINOPS_REQUIRE(!options.is_long_running || !options.long_running_reason.empty(),
+                 ErrorCode::InvalidArgument,
+                 "long_running needs a reason, which every report shows");
+  FINOPS_REQUIRE(!options.silence_limit || *options.silence_limit > Nanoseconds::zero(),
+                 ErrorCode::InvalidArgument, "silence_limit must be above zero");
+  budget::check_terms(options.lease_terms);
+}
+
+std::string installed_price_book() {
+  const char* named = std::getenv("FINOPS_PRICE_BOOK");
+  std::ifstream file(named != nullptr ? named : FINOPS_PRICE_BOOK_PATH);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The state of a start, carried from step to step.
+struct Start {
+  const RunOptions& options;
+  bool is_command = false;
+  detect::Environment environment = detect::read_environment();
+  ClockReading now = SystemClock{}.now();
+  std::optional<Home> home;
+  std::unique_ptr<Ledger> ledger;
+  std::optional<Quote> quote;
+  BudgetId budget_id;
+  bool is_hard_budget = true;
+  RunRecord run;
+  BegunAttempt begun;
+
+  void warn(const std::string& message) { begun.warnings.push_back(message); }
+};
+
+// Opens home and ledger. A failure is a warning where only observation is lost.
+void open_store(Start& start) {
+  const bool needs_ledger =
+      !start.options.fail_open || (start.options.budget && start.options.is_hard_budget);
+  try {
+    start.home = open_home(start.options.home);
+    for (const std::string& warning : start.home->warnings) {
+      start.warn(warning);
+    }
+    start.ledger = open_ledger(start.home->ledger_path(), {.busy_timeout = kInitTimeout});
+  } catch (const Error& error) {
+    if (needs_ledger || error.code() == ErrorCode::InvalidArgument) {
+      throw;
+    }
+    start.warn(std::string("the run goes on without a ledger: ") + error.what());
+  }
+}
+
+void settle_what_others_left(Start& start) {
+  const SystemClock clock;
+  agent::Agent agent({.home = *start.home, .policy = {}, .name = "init"}, clock);
+  if (agent.try_serve()) {
+    for (const std::string& warning : agent.settle_dead(kPagesSettledAtStart).warnings) {
+      start.warn(warning);
+    }
+  }
+}
+
+void find_price(Start& start) {
+  const RunOptions& options = start.options;
+  std::optional<Resource> resource;
+  if (!options.resources.empty()) {
+    resource = parse_resource(options.resources);
+  }
+  PriceBook book;
+  const std::string text = options.price_book.empty() ? installed_price_book() : options.price_book;
+  if (!text.empty()) {
+    book = PriceBook::parse(text, "the price book");
+  }
+  if (start.ledger != nullptr) {
+    for (const PriceRow& row : start.ledger->user_prices()) {
+      book.add(row);
+    }
+  }
+  if (!options.price.empty()) {
+    start.quote = book.quote_explicit(options.price, resource);
+  } else if (resource.has_value() && !book.rows().empty()) {
+    start.quote = book.quote(*resource, start.now.utc);
+  }
+  if (start.quote.has_value()) {
+    (void)start.quote->rate();  // an amount that could overflow is refused here
+    for (const std::string& warning : start.quote->warnings) {
+      start.warn(warning);
+    }
+  } else if (resource.has_value()) {
+    start.warn("'" + options.resources + "' has no price: its use is recorded and its cost is "
+               "unknown until one is set with: finops prices set");
+  }
+}
+
+void find_budget(Start& start) {
+  const RunOptions& options = start.options;
+  const BudgetId budget_id = experiment_budget_id(options.project, options.experiment);
+  if (options.budget.has_value()) {
+    FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
+                   "a budget needs a price, and " +
+                       (options.resources.empty() ? std::string("no resource is given")
+                                                  : "'" + options.resources + "' has none") +
+                       "; give resources= or price=\"24 USD/h\", or set one with: finops prices set");
+    FINOPS_REQUIRE(start.quote->price.list_unit_price.currency() == options.budget->currency(),
+                   ErrorCode::CurrencyMismatch,
+                   "the budget is " + options.budget->str() + ", the price is " +
+                       start.quote->price.list_unit_price.str() + " per hour");
+  }
+  if (start.ledger == nullptr) {
+    return;
+  }
+  if (options.budget.has_value()) {
+    BudgetRecord budget;
+    budget.budget_id = budget_id;
+    budget.currency = options.budget->currency();
+    budget.is_hard = options.is_hard_budget;
+    budget.created_by = start.environment.user_name;
+    budget.created_at = start.now.utc;
+    start.ledger->ensure_budget(budget, *options.budget);
+  }
+  const std::optional<BudgetSummary> found = start.ledger->budget(budget_id);
+  if (!found.has_value()) {
+    return;
+  }
+  // An experiment's budget holds for all its runs, also for those that do not mention it.
+  start.budget_id = budget_id;
+  start.is_hard_budget = found->budget.is_hard;
+  FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
+                 "budget " + budget_id.str() + " needs a price, and this run has none; give "
+                 "resources= or price=\"24 USD/h\", or set one with: finops prices set");
+  const Rate rate = start.quote->rate();
+  FINOPS_REQUIRE(rate.currency() == found->budget.currency, ErrorCode::CurrencyMismatch,
+                 "budget " + budget_id.str() + " is in " + found->budget.currency.str() +
+                     ", the price in " + rate.currency().str());
+  FINOPS_REQUIRE(!found->budget.is_hard || is_worth_a_start(rate, found->accounts.available,
+                                                            options.lease_terms),
+                 ErrorCode::BudgetExhausted,
+                 "budget " + budget_id.str() + " has " + found->accounts.available.str() + " of " +
+                     found->accounts.limit.str() + " left: less than a start and a stop at " +
+                     rate.hourly().str() + "/h cost. Ask for more with: finops budget request " +
+                     options.project + "/" + options.experiment + " AMOUNT --why REASON");
+}
+
+void find_run(Start& start) {
+  const RunOptions& options = start.options;
+  RunRecord& run = start.run;
+  if (!options.resume.empty() && start.ledger != nullptr) {
+    RunFilter filter;
+    if (options.resume == "auto") {
+      filter = {.run_id = {}, .project = options.project, .experiment = options.experiment,
+                .name = options.name, .status = RunStatus::PAUSED, .limit = 1};
+    } else {
+      filter.run_id = RunId{options.resume};
+    }
+    const std::vector<RunSummary> found = start.ledger->runs(filter);
+    FINOPS_REQUIRE(!found.empty() || options.resume == "auto", ErrorCode::NotFound,
+                   "there is no run '" + options.resume + "' to resume; see: finops ps --all");
+    if (!found.empty()) {
+      FINOPS_REQUIRE(found[0].status != RunStatus::RUNNING, ErrorCode::Conflict,
+                     "run " + options.resume + " is still running; it cannot be resumed");
+      run = found[0].run;
+      start.begun.earlier_cost = found[0].metered_cost;
+      start.begun.resume_from = start.ledger->last_checkpoint(run.run_id);
+    }
+  }
+  if (run.run_id.empty()) {
+    run.run_id = new_run_id();
+    run.name = options.name;
+    run.user_name = start.environment.user_name;
+    run.parent_run_id = RunId{options.parent};
+    run.fork_of = RunId{options.fork_of};
+    run.tags = options.tags;
+    run.created_at = start.now.utc;
+  }
+  run.project = options.project;
+  run.experiment = options.experiment;
+}
+
+pulse::PageInfo make_page_info(const Start& start) {
+  const RunOptions& options = start.options;
+  pulse::PageInfo info;
+  info.run_id = start.run.run_id;
+  info.attempt_id = new_attempt_id(start.run.run_id);
+  info.parent_run_id = start.run.parent_run_id.str();
+  info.project = start.run.project;
+  info.experiment = start.run.experiment;
+  info.name = start.run.name;
+  info.user_name = start.environment.user_name;
+  info.host = start.environment.host;
+  info.resource = options.resources;
+  info.budget_id = start.budget_id.str();
+  info.long_running_reason = options.long_running_reason;
+  if (start.quote.has_value()) {
+    const StoredMoney price = start.quote->price.list_unit_price.to_stored();
+    info.price_id = start.quote->price.price_id.str();
+    info.currency = start.quote->price.list_unit_price.currency().str();
+    info.price_units = price.units;
+    info.price_picos = price.picos;
+    info.used_micro_gpus = start.quote->used_micro_gpus;
+    info.block_micro_gpus = start.quote->block_micro_gpus;
+  }
+  info.process = current_process();
+  info.started_at = start.now;
+  info.silence_limit = options.silence_limit.value_or(Nanoseconds::zero());
+  info.lease_term = options.lease_terms.term;
+  info.check_gap = options.lease_terms.check_gap;
+  info.stop_time = options.lease_terms.stop_time;
+  info.billing_quantum = options.lease_terms.billing_quantum;
+  info.is_command = start.is_command;
+  info.is_long_running = options.is_long_running;
+  info.is_hard_budget = start.is_hard_budget;
+  return info;
+}
+
+void make_page(Start& start) {
+  const pulse::PageInfo info = make_page_info(start);
+  if (start.home.has_value()) {
+    try {
+      start.begun.page = pulse::OwnPage::create(start.home->live_path(), info);
+      return;
+    } catch (const Error& error) {
+      const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
+      if (error.code() == ErrorCode::InvalidArgument || is_needed || !start.options.fail_open) {
+        throw;
+      }
+      start.warn(std::string("the run goes on unseen by the guard: ") + error.what());
+    }
+  }
+  start.begun.page = pulse::OwnPage::in_memory(info);
+}
+
+void register_attempt(Start& start) {
+  const pulse::PageInfo& info = start.begun.page->info();
+  Ledger& ledger = *start.ledger;
+  if (start.quote.has_value()) {
+    ledger.add_price(start.quote->price);
+  }
+  ledger.add_run(start.run);
+  AttemptRecord attempt;
+  attempt.attempt_id = info.attempt_id;
+  attempt.run_id = info.run_id;
+  attempt.host = info.host;
+  attempt.process = info.process;
+  attempt.entry_point = start.is_command ? EntryPoint::Command : EntryPoint::Init;
+  attempt.command = start.options.command;
+  attempt.resource = info.resource;
+  attempt.price_id = PriceId{info.price_id};
+  attempt.used_micro_gpus = info.used_micro_gpus;
+  attempt.block_micro_gpus = info.block_micro_gpus;
+  if (!start.budget_id.empty()) {
+    attempt.budget_chain.push_back(start.budget_id);
+  }
+  attempt.is_long_running = info.is_long_running;
+  attempt.long_running_reason = info.long_running_reason;
+  attempt.started_at = info.started_at;
+  start.begun.attempt_number = ledger.add_attempt(attempt).attempt_number;
+  start.begun.account = ledger.account(info.attempt_id);
+  if (!start.budget_id.empty()) {
+    start.begun.account = agent::settle_and_renew(ledger, info, *start.begun.account,
+                                                  Nanoseconds::zero(), start.now.utc);
+  }
+  start.begun.ledger_path = start.home->ledger_path();
+}
+
+}  // namespace
+
+bool is_worth_a_start(const Rate& rate, Money available, const budget::LeaseTerms& terms) {
+  return rate.affordable(available) > budget::reserve_span(terms);
+}
+
+BegunAttempt begin(const RunOptions& options, bool is_command) {
+  check_options(options);
+  Start start{.options = options};
+  start.is_command = is_command;
+  open_store(start);
+  if (start.ledger != nullptr) {
+    settle_what_others_left(start);
+  }
+  find_price(start);
+  find_budget(start);
+  find_run(start);
+  make_page(start);
+  start.begun.home_path = start.home.has_value() ? start.home->path : "";
+  if (start.ledger != nullptr) {
+    try {
+      register_attempt(start);
+    } catch (const std::exception& error) {
+      const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
+      if (is_needed || !options.fail_open) {
+        start.begun.page->remove();
+        throw;
+      }
+      start.warn(std::string("the run goes on without a ledger: ") + error.what());
+    }
+  }
+  return std::move(start.begun);
+}
+
+std::optional<BegunAttempt> attach(const RunOptions& options) {
+  const detect::Environment environment = detect::read_environment();
+  if (environment.attempt_id.empty()) {
+    return std::nullopt;
+  }
+  BegunAttempt begun;
+  begun.is_attached = true;
+  try {
+    const Home home = open_home(options.home);
+    begun.home_path = home.path;
+    begun.page = pulse::OwnPage::attach(home.live_path(), AttemptId{environment.attempt_id});
+    const pulse::PageInfo& info = begun.page->info();
+    if (info.project != options.project || info.experiment != options.experiment) {
+      begun.warnings.push_back("`finops run` started this as " + info.project + "/" +
+                               info.experiment + ", not as " + options.project + "/" +
+                               options.experiment + "; its word counts");
+    }
+    const std::unique_ptr<Ledger> ledger = open_ledger(home.ledger_path(), {});
+    begun.ledger_path = home.ledger_path();
+    begun.resume_from = ledger->last_checkpoint(info.run_id);
+    for (const AttemptSummary& attempt : ledger->attempts(info.run_id)) {
+      if (attempt.attempt.attempt_id == info.attempt_id) {
+        begun.attempt_number = attempt.attempt.attempt_number;
+      } else if (attempt.metered_cost.has_value()) {
+        begun.earlier_cost = begun.earlier_cost ? *begun.earlier_cost + *attempt.metered_cost
+                                                : *attempt.metered_cost;
+      }
+    }
+  } catch (const Error& error) {
+    if (begun.page == nullptr) {
+      return std::nullopt;  // a stale variable: the attempt it names is over
+    }
+    begun.warnings.push_back(std::string("the ledger cannot be read: ") + error.what());
+  }
+  return begun;
+}
+
+}  // namespace finops::tracker

@@ -1,0 +1,94 @@
+// command_run.cpp - the supervisor's side of `finops run`.
+#include "finops/tracker/command_run.hpp"
+
+#include "finops/base/error.hpp"
+#include "tracker/begin.hpp"
+
+namespace finops {
+
+std::unique_ptr<CommandRun> CommandRun::start(const RunOptions& options) {
+  return std::unique_ptr<CommandRun>(new CommandRun(tracker::begin(options, true)));
+}
+
+CommandRun::CommandRun(tracker::BegunAttempt begun)
+    : page_(std::move(begun.page)),
+      home_path_(std::move(begun.home_path)),
+      attempt_number_(begun.attempt_number),
+      warnings_(std::move(begun.warnings)) {}
+
+CommandRun::~CommandRun() = default;
+
+agent::TickReport CommandRun::tick(agent::Agent& agent) {
+  if (!is_adopted_ && page_->is_on_disk()) {
+    agent.adopt(page_.get());
+    is_adopted_ = true;
+  }
+  return agent.tick();
+}
+
+AttemptEnd CommandRun::end_of(Ledger& ledger, int exit_code, UtcTime now) const {
+  const std::vector<DecisionRecord> decided = ledger.decisions(info().attempt_id, 1);
+  const Rule rule = decided.empty() ? Rule::None : decided.back().rule;
+  const pulse::ProcessState state = page_->page().process.state.load(std::memory_order_acquire);
+  AttemptEnd end{.status = RunStatus::FINISHED, .reason = {}, .ended_at = now};
+  if (state == pulse::ProcessState::Paused || exit_code == kExitPaused) {
+    end.status = RunStatus::PAUSED;
+    end.reason = decided.empty() ? "the run paused itself" : decided.back().reason;
+  } else if (exit_code != 0 && rule == Rule::Silence) {
+    end.status = RunStatus::KILLED;
+    end.reason = decided.back().reason;
+  } else if (exit_code != 0 && rule == Rule::Budget) {
+    end.status = RunStatus::PAUSED;
+    end.reason = decided.back().reason + "; work since its last checkpoint is lost";
+  } else if (exit_code != 0) {
+    end.status = RunStatus::FAILED;
+    end.reason = exit_code < 0 ? "ended by signal " + std::to_string(-exit_code)
+                               : "exit code " + std::to_string(exit_code);
+  }
+  return end;
+}
+
+RunStatus CommandRun::child_ended(agent::Agent& agent, int exit_code) {
+  const ClockReading now = SystemClock{}.now();
+  ended_after_ = now.boot - info().started_at.boot;
+  RunStatus status = exit_code == 0 ? RunStatus::FINISHED : RunStatus::FAILED;
+  if (page_->is_on_disk()) {
+    try {
+      const std::unique_ptr<Ledger> ledger = open_ledger(home_path_ + "/ledger.db", {});
+      const AttemptEnd end = end_of(*ledger, exit_code, now.utc);
+      status = end.status;
+      reason_ = end.reason;
+      agent::conclude_attempt(*ledger, info(), page_->page(),
+                              {.metered_until = *ended_after_, .gone_at = *ended_after_}, end);
+      page_->remove();
+    } catch (const Error& error) {
+      warnings_.emplace_back(error.what());  // the page stays for the next agent
+    }
+    if (is_adopted_) {
+      agent.drop(page_.get());
+    }
+  }
+  page_->release();
+  return status;
+}
+
+bool CommandRun::has_budget_again() const {
+  const std::optional<BudgetSummary> found =
+      open_ledger(home_path_ + "/ledger.db", {.read_only = true})
+          ->budget(BudgetId{info().budget_id});
+  const std::optional<Rate> rate = agent::rate_of(info());
+  return !found.has_value() || !rate.has_value() ||
+         tracker::is_worth_a_start(*rate, found->accounts.available,
+                                   agent::lease_terms_of(info()));
+}
+
+std::optional<Money> CommandRun::cost() const {
+  const std::optional<Rate> rate = agent::rate_of(info());
+  if (!rate.has_value()) {
+    return std::nullopt;
+  }
+  const Nanoseconds running = SystemClock{}.now().boot - info().started_at.boot;
+  return rate->cost_of(ended_after_.value_or(running));
+}
+
+}  // namespace finops
