@@ -1,6 +1,6 @@
 // agent.cpp - binds the agent and the reading of live pages.
-#include "convert.hpp"
 #include "finops/agent/agent.hpp"
+#include "convert.hpp"
 #include "finops/agent/settle.hpp"
 #include "finops/tracker/command_run.hpp"
 #include "options.hpp"

@@ -29,10 +29,9 @@ py::object to_datetime(UtcTime time) {
   if (time == UtcTime{}) {
     return py::none();
   }
-  static auto* from_timestamp = new py::object(
-      py::module_::import("datetime").attr("datetime").attr("fromtimestamp"));
-  static auto* utc =
-      new py::object(py::module_::import("datetime").attr("timezone").attr("utc"));
+  static auto* from_timestamp =
+      new py::object(py::module_::import("datetime").attr("datetime").attr("fromtimestamp"));
+  static auto* utc = new py::object(py::module_::import("datetime").attr("timezone").attr("utc"));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   const auto microseconds =
       std::chrono::duration_cast<std::chrono::microseconds>(time - seconds).count();
@@ -45,6 +44,9 @@ py::object to_timedelta(Nanoseconds span) {
 }
 
 Nanoseconds from_timedelta(const py::handle& span) {
+  if (PyLong_Check(span.ptr()) != 0) {  // a whole number of seconds; floats are taken as well
+    return from_timedelta(py::float_(py::reinterpret_borrow<py::int_>(span)));
+  }
   const auto microseconds = span.cast<std::chrono::microseconds>();
   constexpr std::chrono::microseconds kLimit{INT64_MAX / 1'000};
   FINOPS_REQUIRE(microseconds <= kLimit && microseconds >= -kLimit, ErrorCode::InvalidArgument,

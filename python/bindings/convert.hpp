@@ -22,7 +22,7 @@ namespace py = pybind11;
 py::object to_datetime(UtcTime time);
 /// A timedelta, in whole microseconds (its finest unit).
 py::object to_timedelta(Nanoseconds span);
-/// From a timedelta. Throws Error(InvalidArgument) past +-292 years.
+/// From a timedelta or a number of seconds. Throws Error(InvalidArgument) past +-292 years.
 Nanoseconds from_timedelta(const py::handle& span);
 std::optional<Nanoseconds> from_optional_timedelta(const py::handle& span);
 

@@ -1,8 +1,8 @@
 // ledger.cpp - binds the ledger and the price book. The GIL is released around every call.
+#include "finops/ledger/ledger.hpp"
 #include "convert.hpp"
 #include "finops/base/error.hpp"
 #include "finops/ledger/home.hpp"
-#include "finops/ledger/ledger.hpp"
 #include "finops/pricing/price_book.hpp"
 
 namespace finops::bindings {
@@ -142,7 +142,8 @@ void bind_reading(py::class_<LedgerHandle>& type) {
             return self->attempts(RunId{run_id});
           },
           py::arg("run_id"), Release())
-      .def("budgets", [](const LedgerHandle& self) { return self->budgets(); }, Release())
+      .def(
+          "budgets", [](const LedgerHandle& self) { return self->budgets(); }, Release())
       .def(
           "budget",
           [](const LedgerHandle& self, const std::string& budget_id) {
@@ -155,7 +156,8 @@ void bind_reading(py::class_<LedgerHandle>& type) {
             return self->budget_lines(BudgetId{budget_id});
           },
           py::arg("budget_id"), Release())
-      .def("requests", [](const LedgerHandle& self) { return self->requests(); }, Release())
+      .def(
+          "requests", [](const LedgerHandle& self) { return self->requests(); }, Release())
       .def(
           "decisions",
           [](const LedgerHandle& self, const std::string& attempt_id, std::int64_t limit) {

@@ -75,11 +75,14 @@ void bind_money(py::module_& module) {
       .def("__bool__", [](const Money& money) { return !money.is_zero(); })
       .def("__hash__", [](const Money& money) { return py::hash(py::str(money.str())); })
       .def("__str__", &Money::str)
-      .def("__repr__", [](const Money& money) { return "Money('" + money.amount_text() + "', '" +
-                                                       money.currency().str() + "')"; })
-      .def(py::pickle(
-          [](const Money& money) { return py::make_tuple(money.str()); },
-          [](const py::tuple& state) { return Money::parse(state[0].cast<std::string>()); }));
+      .def("__repr__",
+           [](const Money& money) {
+             return "Money('" + money.amount_text() + "', '" + money.currency().str() + "')";
+           })
+      .def(py::pickle([](const Money& money) { return py::make_tuple(money.str()); },
+                      [](const py::tuple& state) {
+                        return Money::parse(state[0].cast<std::string>());
+                      }));
 }
 
 }  // namespace finops::bindings

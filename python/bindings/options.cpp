@@ -8,8 +8,7 @@ namespace {
 template <class Access>
 void bind_span(py::class_<RunOptions>& type, const char* name, Access access) {
   type.def_property(
-      name,
-      [access](RunOptions& options) -> py::object { return to_timedelta(access(options)); },
+      name, [access](RunOptions& options) -> py::object { return to_timedelta(access(options)); },
       [access](RunOptions& options, const py::object& span) {
         if (!span.is_none()) {
           access(options) = from_timedelta(span);

@@ -101,12 +101,31 @@ void bind_run(py::module_& module) {
   py::class_<Run> type(module, "Run", py::is_final(),
                        "One attempt of a training run. Made by finops.init().");
   type.def_static("start", &Run::start, py::arg("options"), Release())
-      .def("checkpointed", &Run::checkpointed, py::arg("step"), py::arg("path"), Release())
-      .def("commit", &Run::commit, Release())
+      .def(
+          "checkpointed",
+          [](Run& run, std::int64_t step, const py::object& path) {
+            const auto text = py::module_::import("os").attr("fspath")(path).cast<std::string>();
+            const py::gil_scoped_release release;
+            run.checkpointed(step, text);
+          },
+          py::arg("step"), py::arg("path"),
+          "Confirm that a checkpoint lies whole at `path` (str or PathLike, up to 700 bytes).\n\n"
+          "After a CHECKPOINT directive the next one is PAUSE.")
+      .def("commit", &Run::commit, Release(),
+           "Settle up to now: what it returned for survives power loss.\n\n"
+           "Raises LedgerUnavailable if that cannot be had.")
       .def(
           "request_budget",
           [](Run& run, const Money& amount, const std::string& reason) {
             return run.request_budget(amount, reason).str();
+          },
+          py::arg("amount"), py::arg("reason"), Release(),
+          "Ask for `amount` (Money or \"2 USD\") more. Returns the request's id.\n\n"
+          "Raises NotFound if the run has no budget.")
+      .def(
+          "request_budget",
+          [](Run& run, const std::string& amount, const std::string& reason) {
+            return run.request_budget(Money::parse(amount), reason).str();
           },
           py::arg("amount"), py::arg("reason"), Release())
       .def(
@@ -114,7 +133,9 @@ void bind_run(py::module_& module) {
           [](Run& run, const py::object& span, const std::string& why) {
             run.expect_silence(from_timedelta(span), why);
           },
-          py::arg("span"), py::arg("why"))
+          py::arg("span"), py::arg("why"),
+          "Announce up to `span` (timedelta or seconds, at most a day) without progress.\n\n"
+          "Raises InvalidArgument for a longer span or without a reason.")
       .def(
           "finish",
           [](Run& run, const std::string& status, const std::string& reason) {
@@ -132,8 +153,7 @@ void bind_run(py::module_& module) {
       .def_property_readonly("cost", py::cpp_function(&Run::cost, Release()))
       .def_property_readonly("price_per_hour", &Run::price_per_hour)
       .def_property_readonly("budget", py::cpp_function(&Run::budget, Release()))
-      .def_property_readonly("status",
-                             [](const Run& run) { return run_status_name(run.status()); })
+      .def_property_readonly("status", [](const Run& run) { return run_status_name(run.status()); })
       .def_property_readonly("reason", py::cpp_function(&Run::reason, Release()))
       .def_property_readonly("is_owner", &Run::is_owner)
       .def_property_readonly("warnings", py::cpp_function(&Run::warnings, Release()))

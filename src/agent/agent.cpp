@@ -61,7 +61,7 @@ bool Agent::try_serve() {
       return false;
     }
   }
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   // An OFD lock: two agents in one process exclude each other as well.
@@ -99,8 +99,8 @@ void Agent::start_round(ClockReading now) {
   // After a standstill of its own (a suspended host, SIGSTOP) the agent has not watched anybody:
   // all windows start anew.
   const bool stood_still =
-      last_round_.has_value() && now.boot - *last_round_ > 3 * options_.interval +
-                                                               std::chrono::seconds{1};
+      last_round_.has_value() &&
+      now.boot - *last_round_ > 3 * options_.interval + std::chrono::seconds{1};
   last_round_ = now.boot;
   for (auto& [attempt_id, watched] : watched_) {
     watched->seen_in_round = false;
@@ -119,9 +119,9 @@ TickReport Agent::tick() {
   for (pulse::OwnPage* own : adopted_) {
     // The agent line has one writer: the agent that serves, or, if none does, this one.
     const pulse::AgentLine& line = own->page().agent;
-    const bool served_by_another = !is_serving() && line.agent_epoch.load() != kLonely &&
-                                   line.agent_epoch.load() != 0 &&
-                                   line.back_by_boot_ns.load() >= now.boot.time_since_epoch().count();
+    const bool served_by_another =
+        !is_serving() && line.agent_epoch.load() != kLonely && line.agent_epoch.load() != 0 &&
+        line.back_by_boot_ns.load() >= now.boot.time_since_epoch().count();
     if (served_by_another) {
       continue;
     }
@@ -192,8 +192,8 @@ void Agent::visit(const PageRef& ref, ClockReading now, TickReport& report) {
   Watched& watched = *entry->second;
   watched.seen_in_round = true;
   observe(ref, watched, now);
-  const bool has_finished = ref.page->process.state.load(std::memory_order_acquire) !=
-                            pulse::ProcessState::Running;
+  const bool has_finished =
+      ref.page->process.state.load(std::memory_order_acquire) != pulse::ProcessState::Running;
   // An adopted page is concluded by `finops run`, which sees its child's exit.
   if (ref.foreign != nullptr && (!watched.is_alive || (has_finished && !ref.info->is_command))) {
     conclude(ref, watched, now, report);
@@ -268,8 +268,7 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now) 
     watched.checkpoint_count = checkpoint_count;
   }
   pulse::AgentLine& line = ref.page->agent;
-  const Nanoseconds promise = std::max<Nanoseconds>(3 * options_.interval,
-                                                    std::chrono::seconds{2});
+  const Nanoseconds promise = std::max<Nanoseconds>(3 * options_.interval, std::chrono::seconds{2});
   line.pause_at_ns.store(watched.lease.pause_at.count(), std::memory_order_relaxed);
   line.ends_at_ns.store(watched.lease.ends_at.count(), std::memory_order_relaxed);
   line.agent_epoch.store(is_serving() ? epoch_ : kLonely, std::memory_order_relaxed);
@@ -280,8 +279,8 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now) 
 void Agent::judge(const PageRef& ref, Watched& watched, ClockReading now, TickReport& report) {
   const pulse::PageInfo& info = *ref.info;
   const guard::RunState state{
-      .reports = !info.is_command ||
-                 ref.page->process.reporter_pid.load(std::memory_order_relaxed) != 0,
+      .reports =
+          !info.is_command || ref.page->process.reporter_pid.load(std::memory_order_relaxed) != 0,
       .is_long_running = info.is_long_running,
       .silence_limit = info.silence_limit,
       .progress_changed_at = watched.progress_changed_at,
@@ -338,8 +337,7 @@ void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   }
 }
 
-void Agent::conclude(const PageRef& ref, Watched& watched, ClockReading now,
-                     TickReport& report) {
+void Agent::conclude(const PageRef& ref, Watched& watched, ClockReading now, TickReport& report) {
   const pulse::PageInfo& info = *ref.info;
   LastSigns signs = last_signs(info, *ref.page, now, current_boot_id());
   AttemptEnd end{.status = RunStatus::FAILED,
@@ -353,9 +351,9 @@ void Agent::conclude(const PageRef& ref, Watched& watched, ClockReading now,
   }
   if (state != pulse::ProcessState::Running) {
     // It said goodbye: its last word is also its last sign of life.
-    signs.metered_until = std::min(
-        elapsed_at(info, ref.page->process.last_seen_ns.load(std::memory_order_relaxed)),
-        signs.gone_at);
+    signs.metered_until =
+        std::min(elapsed_at(info, ref.page->process.last_seen_ns.load(std::memory_order_relaxed)),
+                 signs.gone_at);
     signs.gone_at = signs.metered_until;
     end.status = state == pulse::ProcessState::Paused   ? RunStatus::PAUSED
                  : state == pulse::ProcessState::Failed ? RunStatus::FAILED

@@ -107,8 +107,7 @@ AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
 
 Nanoseconds elapsed_at(const pulse::PageInfo& info, std::int64_t monotonic_ns) {
   // The page's time comes from another process: it cannot lie before the attempt's start.
-  const auto since_start =
-      Nanoseconds{monotonic_ns} - info.started_at.monotonic.time_since_epoch();
+  const auto since_start = Nanoseconds{monotonic_ns} - info.started_at.monotonic.time_since_epoch();
   return std::max(since_start, Nanoseconds::zero());
 }
 
@@ -124,13 +123,11 @@ LastSigns last_signs(const pulse::PageInfo& info, const pulse::PageLayout& page,
       elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
   const std::int64_t alive_at = page.agent.alive_at_boot_ns.load(std::memory_order_relaxed);
   const Nanoseconds proved =
-      alive_at == 0 ? Nanoseconds::zero()
-                    : BootTime{Nanoseconds{alive_at}} - info.started_at.boot;
+      alive_at == 0 ? Nanoseconds::zero() : BootTime{Nanoseconds{alive_at}} - info.started_at.boot;
   return {.metered_until = std::min(std::max(seen, proved), limit), .gone_at = limit};
 }
 
-void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info,
-                       const pulse::PageLayout& page) {
+void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info, const pulse::PageLayout& page) {
   const std::optional<pulse::PageCheckpoint> confirmed = pulse::read_checkpoint(page);
   if (confirmed.has_value()) {
     ledger.add_checkpoint({.run_id = info.run_id,

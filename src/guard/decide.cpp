@@ -46,8 +46,9 @@ Decision budget_decision(const RunState& state, BootTime now) {
   Decision decision{.directive = elapsed < half_way ? Directive::CHECKPOINT : Directive::PAUSE,
                     .rule = Rule::Budget,
                     .rung = Rung::Directive,
-                    .reason = "the budget is used up: what is left pays for the checkpoint and "
-                              "the stop"};
+                    .reason =
+                        "the budget is used up: what is left pays for the checkpoint and "
+                        "the stop"};
   // A command that does not report cannot read a directive: its first word is SIGTERM.
   if (!state.reports || elapsed >= half_way) {
     decision.rung = Rung::Sigterm;
@@ -95,8 +96,8 @@ Decision decide(const RunState& state, const Policy& policy, BootTime now) {
       (was_signalled && state.rule == Rule::Silence)) {
     return silence_decision(state, policy, now);
   }
-  const bool is_out_of_money = state.is_hard_budget && state.is_exhausted &&
-                               now - state.started_at >= state.lease.pause_at;
+  const bool is_out_of_money =
+      state.is_hard_budget && state.is_exhausted && now - state.started_at >= state.lease.pause_at;
   if (is_out_of_money || (was_signalled && state.rule == Rule::Budget)) {
     return budget_decision(state, now);
   }

@@ -18,8 +18,7 @@ int on_wal_commit(void* wal_frames, sqlite3*, const char*, int frames) {
 void throw_sqlite(int code, const std::string& message) {
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      detail::throw_error(ErrorCode::LedgerCorrupt, message + kDamaged);
+    case SQLITE_NOTADB: detail::throw_error(ErrorCode::LedgerCorrupt, message + kDamaged);
     case SQLITE_CONSTRAINT:
       detail::throw_error(ErrorCode::Conflict, "the ledger refuses the row: " + message);
     case SQLITE_PERM:
@@ -27,8 +26,7 @@ void throw_sqlite(int code, const std::string& message) {
       detail::throw_error(ErrorCode::PermissionDenied, "the ledger cannot be used: " + message);
     case SQLITE_MISUSE:
     case SQLITE_RANGE:
-    case SQLITE_ERROR:
-      detail::throw_internal(message.c_str(), "sqlite", code);
+    case SQLITE_ERROR: detail::throw_internal(message.c_str(), "sqlite", code);
     default:
       detail::throw_error(ErrorCode::LedgerUnavailable,
                           "the ledger cannot be used: " + message + " (SQLite code " +

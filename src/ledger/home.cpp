@@ -40,7 +40,7 @@ std::string environment(const char* name) {
 }
 
 void check_file_system(Home& home) {
-  struct statfs info {};
+  struct statfs info{};
   FINOPS_REQUIRE(statfs(home.path.c_str(), &info) == 0, ErrorCode::SystemFailure,
                  "cannot examine " + home.path + ": " + errno_text(errno) + kNextStep);
   const auto magic = static_cast<long>(static_cast<unsigned int>(info.f_type));
@@ -58,7 +58,7 @@ void check_file_system(Home& home) {
 }
 
 void check_folder(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   FINOPS_REQUIRE(lstat(path.c_str(), &info) == 0, ErrorCode::SystemFailure,
                  "cannot examine " + path + ": " + errno_text(errno) + kNextStep);
   FINOPS_REQUIRE(S_ISDIR(info.st_mode), ErrorCode::PermissionDenied,

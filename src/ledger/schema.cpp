@@ -11,9 +11,9 @@ namespace finops::ledger {
 namespace {
 
 constexpr std::array<const char*, 15> kJournalTables{
-    "prices",        "runs",         "attempts",        "attempt_budgets", "attempt_prices",
-    "attempt_ends",  "settlements",  "usage",           "charges",         "checkpoints",
-    "decisions",     "budgets",      "budget_lines",    "budget_requests", "budget_rulings"};
+    "prices",       "runs",        "attempts",     "attempt_budgets", "attempt_prices",
+    "attempt_ends", "settlements", "usage",        "charges",         "checkpoints",
+    "decisions",    "budgets",     "budget_lines", "budget_requests", "budget_rulings"};
 
 constexpr const char* kJournal = R"sql(
 CREATE TABLE prices (

@@ -98,8 +98,7 @@ void SqliteLedger::ensure_budget(const BudgetRecord& budget, Money limit) {
 }
 
 BudgetAccounts SqliteLedger::change_limit(const BudgetId& budget_id, Money new_limit,
-                                          const std::string& event,
-                                          const BudgetLine& who_and_why) {
+                                          const std::string& event, const BudgetLine& who_and_why) {
   const BudgetAccounts before = load_balance(budget_id);
   BudgetLine line = who_and_why;
   line.budget_id = budget_id;

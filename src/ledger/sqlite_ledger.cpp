@@ -28,7 +28,7 @@ void create_private_file(const std::string& path) {
 }
 
 void check_private_file(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   FINOPS_REQUIRE(lstat(path.c_str(), &info) == 0, ErrorCode::LedgerUnavailable,
                  "there is no ledger at " + path + ": nothing has been tracked yet");
   FINOPS_REQUIRE(S_ISREG(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 022U) == 0,
@@ -58,8 +58,9 @@ void SqliteLedger::open_schema() {
     tables.step();
     const bool is_empty = tables.integer() == 0;
     FINOPS_REQUIRE(is_empty || id == kApplicationId, ErrorCode::LedgerCorrupt,
-                   path_ + " is a database, but not a finops ledger; move it aside or set "
-                           "FINOPS_HOME to another folder");
+                   path_ +
+                       " is a database, but not a finops ledger; move it aside or set "
+                       "FINOPS_HOME to another folder");
     Statement user = database_->prepare("PRAGMA user_version");
     user.step();
     return is_empty ? 0 : user.integer();
@@ -77,7 +78,8 @@ void SqliteLedger::open_schema() {
   }
   FINOPS_REQUIRE(version <= kSchemaVersion, ErrorCode::UnsupportedSchema,
                  path_ + " has schema " + std::to_string(version) + ", this finops knows " +
-                     std::to_string(kSchemaVersion) + "; nothing was changed. Install a newer "
+                     std::to_string(kSchemaVersion) +
+                     "; nothing was changed. Install a newer "
                      "finops, or set FINOPS_HOME to another folder");
 }
 
@@ -131,8 +133,8 @@ void SqliteLedger::add_run(const RunRecord& run) {
     insert << run.tags << run.created_at;
     insert.run();
     if (database_->changes() == 0) {
-      Statement known = database_->prepare(
-          "SELECT project, experiment, parent_run_id FROM runs WHERE run_id=?");
+      Statement known =
+          database_->prepare("SELECT project, experiment, parent_run_id FROM runs WHERE run_id=?");
       known << run.run_id.str();
       known.step();
       const std::string project = known.text();
@@ -158,8 +160,9 @@ void SqliteLedger::open_account(const AttemptRecord& attempt) {
   }
   if (!attempt.budget_chain.empty()) {
     FINOPS_REQUIRE(charged.has_value(), ErrorCode::UnpricedResource,
-                   "attempt " + attempt.attempt_id.str() + " has a budget but no price; give "
-                   "price=, or set one with: finops prices set");
+                   "attempt " + attempt.attempt_id.str() +
+                       " has a budget but no price; give "
+                       "price=, or set one with: finops prices set");
     held = charged;
   }
   Statement insert = database_->prepare(
@@ -185,8 +188,8 @@ AttemptRecord SqliteLedger::add_attempt(const AttemptRecord& attempt) {
     count << attempt.run_id.str();
     count.step();
     stored.attempt_number = static_cast<std::int32_t>(count.integer()) + 1;
-    Statement insert = database_->prepare(
-        "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert =
+        database_->prepare("INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     insert << attempt.attempt_id.str() << attempt.run_id.str() << stored.attempt_number
            << attempt.host << attempt.process.boot_id << std::int64_t{attempt.process.pid}
            << static_cast<std::int64_t>(attempt.process.start_ticks)
@@ -235,8 +238,8 @@ void SqliteLedger::add_price(const PriceRow& price) {
 
 void SqliteLedger::add_checkpoint(const CheckpointRecord& checkpoint) {
   write([&] {
-    Statement insert = database_->prepare(
-        "INSERT INTO checkpoints VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING");
+    Statement insert =
+        database_->prepare("INSERT INTO checkpoints VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING");
     insert << checkpoint.attempt_id.str() << checkpoint.sequence << checkpoint.run_id.str()
            << checkpoint.step << checkpoint.path << checkpoint.confirmed_at;
     insert.run();
@@ -247,8 +250,8 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
   DecisionRecord stored = decision;
   write([&] {
     if (stored.sequence == 0) {
-      Statement last = database_->prepare(
-          "SELECT coalesce(max(sequence), 0) FROM decisions WHERE attempt_id=?");
+      Statement last =
+          database_->prepare("SELECT coalesce(max(sequence), 0) FROM decisions WHERE attempt_id=?");
       last << decision.attempt_id.str();
       last.step();
       stored.sequence = last.integer() + 1;
@@ -256,8 +259,8 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
     Statement insert =
         database_->prepare("INSERT INTO decisions VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING");
     insert << stored.attempt_id.str() << stored.sequence << directive_name(stored.directive)
-           << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason
-           << stored.decided_by << stored.decided_at;
+           << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason << stored.decided_by
+           << stored.decided_at;
     insert.run();
   });
   return stored;
@@ -293,8 +296,9 @@ std::size_t SqliteLedger::append(std::span<const Charge> charges) {
         const bool same = known.money(currency) == charge.billed_cost &&
                           known.money(currency) == charge.effective_cost;
         FINOPS_REQUIRE(same, ErrorCode::Conflict,
-                       "charge " + charge.event_id.str() + " exists with another amount; a "
-                       "correction needs an id of its own");
+                       "charge " + charge.event_id.str() +
+                           " exists with another amount; a "
+                           "correction needs an id of its own");
       }
     }
   });

@@ -86,8 +86,7 @@ class SqliteLedger final : public Ledger {
   void spend(AccountRow& row, Money cost, UtcTime now);
   void top_up(AccountRow& row, Money wanted, UtcTime now);
   void release(AccountRow& row, Money amount, UtcTime now);
-  void insert_settlement(AccountRow& row, const char* outcome, const std::string& who,
-                         UtcTime now);
+  void insert_settlement(AccountRow& row, const char* outcome, const std::string& who, UtcTime now);
 
   // sqlite_budgets.cpp
   BudgetAccounts load_balance(const BudgetId& budget_id);

@@ -62,22 +62,22 @@ void SqliteLedger::store_account(AccountRow& row) {
   Statement update = database_->prepare(
       "UPDATE accounts SET state=?, epoch=?, settled_ns=?, usage_count=?, held_units=?, "
       "held_picos=?, charged_units=?, charged_picos=?, is_exhausted=? WHERE attempt_id=?");
-  update << account_state_name(account.state) << account.epoch << account.settled
-         << row.usage_count << account.held << account.charged << account.is_exhausted
-         << row.attempt_id.str();
+  update << account_state_name(account.state) << account.epoch << account.settled << row.usage_count
+         << account.held << account.charged << account.is_exhausted << row.attempt_id.str();
   update.run();
   FINOPS_ASSERT(database_->changes() == 1);
 }
 
 void SqliteLedger::require_epoch(const AccountRow& row, std::int64_t epoch) const {
   FINOPS_REQUIRE(row.account.epoch == epoch, ErrorCode::Conflict,
-                 "attempt " + row.attempt_id.str() + " was settled by somebody else meanwhile "
-                 "(epoch " + std::to_string(row.account.epoch) + ", expected " +
-                     std::to_string(epoch) + "); read the account again");
+                 "attempt " + row.attempt_id.str() +
+                     " was settled by somebody else meanwhile "
+                     "(epoch " +
+                     std::to_string(row.account.epoch) + ", expected " + std::to_string(epoch) +
+                     "); read the account again");
 }
 
-void SqliteLedger::insert_usage(AccountRow& row, Nanoseconds from, Nanoseconds to,
-                                UsageKind kind) {
+void SqliteLedger::insert_usage(AccountRow& row, Nanoseconds from, Nanoseconds to, UsageKind kind) {
   ++row.usage_count;
   Statement insert = database_->prepare("INSERT INTO usage VALUES (?,?,?,?,?,?,?)");
   insert << row.attempt_id.str() << row.usage_count << usage_kind_name(kind) << from << to
@@ -90,7 +90,8 @@ void SqliteLedger::charge_slice(AccountRow& row, std::int64_t sequence, Nanoseco
   const Rate& rate = row.account.rate.value();
   // The slices of a run add up to the price of the whole run: both ends are rounded, not the slice.
   const Money cost = rate.cost_of(to) - rate.cost_of(from);
-  Statement insert = database_->prepare("INSERT INTO charges VALUES (?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)");
+  Statement insert =
+      database_->prepare("INSERT INTO charges VALUES (?,?,?,?,NULL,?,?,?,?,?,?,?,?,?)");
   insert << make_event_id(row.attempt_id, "charge", sequence).str() << row.attempt_id.str()
          << basis_name(Basis::METERED) << charge_category_name(ChargeCategory::Usage)
          << row.price_id.str() << to - from << row.started_at + from << row.started_at + to

@@ -106,8 +106,8 @@ AttemptSummary SqliteLedger::summarise(AttemptRecord attempt) {
       summary.uncertain_cost = row.account.rate->cost_of(to) - row.account.rate->cost_of(from);
     }
   }
-  Statement end = database_->prepare(
-      "SELECT status, reason, ended_at_ns FROM attempt_ends WHERE attempt_id=?");
+  Statement end =
+      database_->prepare("SELECT status, reason, ended_at_ns FROM attempt_ends WHERE attempt_id=?");
   end << attempt.attempt_id.str();
   if (end.step()) {
     AttemptEnd value;
@@ -153,8 +153,8 @@ RunSummary SqliteLedger::read_run_summary(Statement& row) {
   run.tags = row.text();
   run.created_at = row.utc();
   for (const AttemptSummary& attempt : attempts(run.run_id)) {
-    summary.started_at = summary.attempt_count == 0 ? attempt.attempt.started_at.utc
-                                                    : summary.started_at;
+    summary.started_at =
+        summary.attempt_count == 0 ? attempt.attempt.started_at.utc : summary.started_at;
     ++summary.attempt_count;
     add_cost(summary.metered_cost, attempt.metered_cost);
     add_cost(summary.uncertain_cost, attempt.uncertain_cost);
@@ -229,11 +229,11 @@ std::vector<BudgetSummary> SqliteLedger::budgets() {
   while (rows.step()) {
     BudgetSummary summary;
     summary.budget.budget_id = BudgetId{rows.text()};
-    summary.budget.scope = parse_word<BudgetScope>(
-        rows.text(),
-        {BudgetScope::Experiment, BudgetScope::Project, BudgetScope::Team,
-         BudgetScope::Organisation, BudgetScope::User},
-        &budget_scope_name);
+    summary.budget.scope =
+        parse_word<BudgetScope>(rows.text(),
+                                {BudgetScope::Experiment, BudgetScope::Project, BudgetScope::Team,
+                                 BudgetScope::Organisation, BudgetScope::User},
+                                &budget_scope_name);
     summary.budget.parent_budget_id = BudgetId{rows.text()};
     summary.budget.period = rows.text();
     summary.budget.currency = Currency(rows.text());
@@ -330,10 +330,10 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
     DecisionRecord decision;
     decision.attempt_id = AttemptId{rows.text()};
     decision.sequence = rows.integer();
-    decision.directive = parse_word<Directive>(
-        rows.text(),
-        {Directive::CONTINUE, Directive::CHECKPOINT, Directive::PAUSE, Directive::STOP},
-        &directive_name);
+    decision.directive = parse_word<Directive>(rows.text(),
+                                               {Directive::CONTINUE, Directive::CHECKPOINT,
+                                                Directive::PAUSE, Directive::STOP},
+                                               &directive_name);
     decision.rule = parse_word<Rule>(rows.text(),
                                      {Rule::None, Rule::Silence, Rule::Budget, Rule::Lease,
                                       Rule::ProcessGone, Rule::Operator},

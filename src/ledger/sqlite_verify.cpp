@@ -127,7 +127,8 @@ VerifyReport SqliteLedger::verify() {
     }
     Statement foreign = database_->prepare("PRAGMA foreign_key_check");
     while (foreign.step()) {
-      report.problems.push_back("table " + foreign.text() + ": a row refers to one that is missing");
+      report.problems.push_back("table " + foreign.text() +
+                                ": a row refers to one that is missing");
     }
   }
   for (const char* table : journal_tables()) {

@@ -26,7 +26,7 @@ struct WriteLock::LockFile {
 namespace {
 
 bool try_record_lock(int descriptor, short type) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   lock.l_len = 1;
@@ -34,14 +34,14 @@ bool try_record_lock(int descriptor, short type) {
 }
 
 bool is_same_file(int descriptor, const std::string& path) {
-  struct stat opened {};
-  struct stat named {};
+  struct stat opened{};
+  struct stat named{};
   return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &named) == 0 &&
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
 pid_t lock_holder(int descriptor) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_len = 1;
@@ -75,8 +75,7 @@ WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
     registry->replaced.push_back(std::move(file));
   }
   if (file == nullptr) {
-    const int descriptor =
-        open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     FINOPS_REQUIRE(descriptor >= 0, ErrorCode::LedgerUnavailable,
                    "cannot open the lock file " + lock_path + ": " + errno_text(errno));
     file = std::make_unique<LockFile>();

@@ -15,17 +15,15 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_capital(char c) noexcept { return c >= 'A' && c <= 'Z'; }
 
 [[noreturn]] void fail_at(std::string_view text, std::size_t index, const std::string& why) {
-  detail::throw_error(ErrorCode::InvalidMoney,
-                      "not an amount of money: '" + std::string(text) + "', column " +
-                          std::to_string(index + 1) + ": " + why +
-                          "; write for example 24.50 USD");
+  detail::throw_error(ErrorCode::InvalidMoney, "not an amount of money: '" + std::string(text) +
+                                                   "', column " + std::to_string(index + 1) + ": " +
+                                                   why + "; write for example 24.50 USD");
 }
 
 void append_digit(Int128& value, char digit) {
   const bool overflows = __builtin_mul_overflow(value, Int128{10}, &value) ||
                          __builtin_add_overflow(value, Int128{digit - '0'}, &value);
-  FINOPS_REQUIRE(!overflows, ErrorCode::Overflow,
-                 "amount exceeds the range of about 1.7e26 units");
+  FINOPS_REQUIRE(!overflows, ErrorCode::Overflow, "amount exceeds the range of about 1.7e26 units");
 }
 
 // Reads a signed decimal that fills [begin, end) of `text`; columns in errors are of `text`.

@@ -13,6 +13,7 @@ namespace finops::pricing {
 
 /// The three names of `known` with the smallest edit distance to `name`, as "A, B, C".
 /// Empty names are left out; ties in alphabetical order; empty text if nothing is known.
-[[nodiscard]] std::string nearest_names(const std::string& name, const std::set<std::string>& known);
+[[nodiscard]] std::string nearest_names(const std::string& name,
+                                        const std::set<std::string>& known);
 
 }  // namespace finops::pricing

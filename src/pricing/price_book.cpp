@@ -38,9 +38,9 @@ bool fits_place(const PriceRow& row, const Resource& resource) {
   for (const std::string& choice : choices) {
     list += (list.empty() ? "" : ", ") + choice;
   }
-  detail::throw_error(ErrorCode::AmbiguousResource,
-                      "'" + resource.text + "' fits several prices: " + list +
-                          "; name one of them, or give price=");
+  detail::throw_error(ErrorCode::AmbiguousResource, "'" + resource.text +
+                                                        "' fits several prices: " + list +
+                                                        "; name one of them, or give price=");
 }
 
 Quote make_quote(const PriceRow& row, const Resource& resource) {
@@ -104,8 +104,8 @@ std::optional<Quote> PriceBook::quote(const Resource& resource, UtcTime at) cons
       known.insert(row.instance_type);
     }
     detail::throw_error(ErrorCode::UnknownResource,
-                        "unknown GPU or machine '" + resource.name + "'; nearest: " +
-                            pricing::nearest_names(resource.name, known) +
+                        "unknown GPU or machine '" + resource.name +
+                            "'; nearest: " + pricing::nearest_names(resource.name, known) +
                             "; or give price=, or add it with: finops prices set");
   }
   std::set<std::string> gpu_names;

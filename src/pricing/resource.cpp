@@ -50,7 +50,8 @@ std::int64_t parse_fraction(std::string_view text, std::string_view fraction) {
   const bool all_digits = std::all_of(whole.begin(), whole.end(), is_digit) &&
                           std::all_of(decimals.begin(), decimals.end(), is_digit);
   if (whole.size() != 1 || !all_digits || decimals.size() > 6) {
-    fail(text, "the fraction '" + std::string(fraction) + "' is not a number with up to 6 decimals");
+    fail(text,
+         "the fraction '" + std::string(fraction) + "' is not a number with up to 6 decimals");
   }
   std::string micros(whole);
   micros += decimals;

@@ -47,8 +47,8 @@ void forget(const std::string& path) {
 }
 
 std::atomic<std::uint32_t>* make_owner_mark() {
-  void* memory = mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+  void* memory =
+      mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   FINOPS_REQUIRE(memory != MAP_FAILED, ErrorCode::SystemFailure,
                  "cannot map memory: " + errno_text(errno));
   // On a file mapping this is EINVAL, hence a page of its own.
@@ -91,7 +91,7 @@ void OwnPage::map_file(int descriptor) {
 }
 
 bool OwnPage::lock_byte(int byte) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = byte;
@@ -139,10 +139,9 @@ std::unique_ptr<OwnPage> OwnPage::attach(const std::string& live_path,
                  "this process holds the live page of " + attempt_id.str() + " already");
   const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   FINOPS_REQUIRE(descriptor >= 0, ErrorCode::NotFound,
-                 "there is no live page of attempt " + attempt_id.str() + ": " +
-                     errno_text(errno));
+                 "there is no live page of attempt " + attempt_id.str() + ": " + errno_text(errno));
   own->descriptor_ = descriptor;
-  struct stat info {};
+  struct stat info{};
   FINOPS_REQUIRE(fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) &&
                      info.st_uid == geteuid() && info.st_size == kPageSize,
                  ErrorCode::InvalidArgument, path + " is not a live page of ours");

@@ -126,8 +126,8 @@ Flat flatten(const PageInfo& info) {
   flat.utc = info.started_at.utc.time_since_epoch().count();
   flat.boot = info.started_at.boot.time_since_epoch().count();
   flat.monotonic = info.started_at.monotonic.time_since_epoch().count();
-  flat.flags = (info.is_command ? 1 : 0) | (info.is_long_running ? 2 : 0) |
-               (info.is_hard_budget ? 4 : 0);
+  flat.flags =
+      (info.is_command ? 1 : 0) | (info.is_long_running ? 2 : 0) | (info.is_hard_budget ? 4 : 0);
   flat.silence_limit = info.silence_limit.count();
   flat.term = info.lease_term.count();
   flat.gap = info.check_gap.count();

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kSuffix = ".page";
 
 bool is_byte_locked(int descriptor, int byte) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = byte;
@@ -36,8 +36,8 @@ bool ForeignPage::is_locked() const {
   if (descriptor < 0) {
     return errno != ENOENT;
   }
-  const bool locked = is_byte_locked(descriptor, kOwnerLockByte) ||
-                      is_byte_locked(descriptor, kReporterLockByte);
+  const bool locked =
+      is_byte_locked(descriptor, kOwnerLockByte) || is_byte_locked(descriptor, kReporterLockByte);
   close(descriptor);
   return locked;
 }
@@ -59,12 +59,12 @@ void PageScanner::open_page(const std::string& name) {
     }
     return;
   }
-  struct stat info {};
+  struct stat info{};
   const bool is_usable = fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) &&
                          info.st_uid == geteuid() && info.st_size == kPageSize;
-  void* memory = is_usable ? mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                  descriptor, 0)
-                           : MAP_FAILED;
+  void* memory = is_usable
+                     ? mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+                     : MAP_FAILED;
   close(descriptor);
   if (memory == MAP_FAILED) {
     reject(is_usable ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
@@ -109,7 +109,8 @@ void PageScanner::scan() {
     }
   }
   closedir(directory);
-  std::erase_if(known_, [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
+  std::erase_if(known_,
+                [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
 }
 
 }  // namespace finops::pulse

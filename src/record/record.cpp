@@ -133,12 +133,12 @@ EventId make_event_id(const AttemptId& attempt_id, std::string_view kind, std::i
 }
 
 PriceId make_price_id(const PriceRow& row) {
-  const std::string content =
-      row.sku_id + '\n' + row.provider + '\n' + row.region + '\n' + row.zone + '\n' +
-      row.instance_type + '\n' + row.gpu + '\n' + std::to_string(row.gpu_count) + '\n' +
-      std::string(pricing_category_name(row.pricing_category)) + '\n' +
-      row.list_unit_price.str() + '\n' + format_utc(row.valid_from) + '\n' +
-      format_utc(row.valid_to) + '\n' + row.source + '\n' + row.source_date;
+  const std::string content = row.sku_id + '\n' + row.provider + '\n' + row.region + '\n' +
+                              row.zone + '\n' + row.instance_type + '\n' + row.gpu + '\n' +
+                              std::to_string(row.gpu_count) + '\n' +
+                              std::string(pricing_category_name(row.pricing_category)) + '\n' +
+                              row.list_unit_price.str() + '\n' + format_utc(row.valid_from) + '\n' +
+                              format_utc(row.valid_to) + '\n' + row.source + '\n' + row.source_date;
   std::string suffix;
   for (std::uint64_t rest = hash_text(content); suffix.size() < 12; rest >>= 5) {
     suffix.push_back("0123456789abcdefghjkmnpqrstvwxyz"[rest & 31U]);

@@ -125,7 +125,8 @@ void find_price(Start& start) {
       start.warn(warning);
     }
   } else if (resource.has_value()) {
-    start.warn("'" + options.resources + "' has no price: its use is recorded and its cost is "
+    start.warn("'" + options.resources +
+               "' has no price: its use is recorded and its cost is "
                "unknown until one is set with: finops prices set");
   }
 }
@@ -134,11 +135,12 @@ void find_budget(Start& start) {
   const RunOptions& options = start.options;
   const BudgetId budget_id = experiment_budget_id(options.project, options.experiment);
   if (options.budget.has_value()) {
-    FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
-                   "a budget needs a price, and " +
-                       (options.resources.empty() ? std::string("no resource is given")
-                                                  : "'" + options.resources + "' has none") +
-                       "; give resources= or price=\"24 USD/h\", or set one with: finops prices set");
+    FINOPS_REQUIRE(
+        start.quote.has_value(), ErrorCode::UnpricedResource,
+        "a budget needs a price, and " +
+            (options.resources.empty() ? std::string("no resource is given")
+                                       : "'" + options.resources + "' has none") +
+            "; give resources= or price=\"24 USD/h\", or set one with: finops prices set");
     FINOPS_REQUIRE(start.quote->price.list_unit_price.currency() == options.budget->currency(),
                    ErrorCode::CurrencyMismatch,
                    "the budget is " + options.budget->str() + ", the price is " +
@@ -164,14 +166,15 @@ void find_budget(Start& start) {
   start.budget_id = budget_id;
   start.is_hard_budget = found->budget.is_hard;
   FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
-                 "budget " + budget_id.str() + " needs a price, and this run has none; give "
-                 "resources= or price=\"24 USD/h\", or set one with: finops prices set");
+                 "budget " + budget_id.str() +
+                     " needs a price, and this run has none; give "
+                     "resources= or price=\"24 USD/h\", or set one with: finops prices set");
   const Rate rate = start.quote->rate();
   FINOPS_REQUIRE(rate.currency() == found->budget.currency, ErrorCode::CurrencyMismatch,
                  "budget " + budget_id.str() + " is in " + found->budget.currency.str() +
                      ", the price in " + rate.currency().str());
-  FINOPS_REQUIRE(!found->budget.is_hard || is_worth_a_start(rate, found->accounts.available,
-                                                            options.lease_terms),
+  FINOPS_REQUIRE(!found->budget.is_hard ||
+                     is_worth_a_start(rate, found->accounts.available, options.lease_terms),
                  ErrorCode::BudgetExhausted,
                  "budget " + budget_id.str() + " has " + found->accounts.available.str() + " of " +
                      found->accounts.limit.str() + " left: less than a start and a stop at " +
@@ -185,8 +188,12 @@ void find_run(Start& start) {
   if (!options.resume.empty() && start.ledger != nullptr) {
     RunFilter filter;
     if (options.resume == "auto") {
-      filter = {.run_id = {}, .project = options.project, .experiment = options.experiment,
-                .name = options.name, .status = RunStatus::PAUSED, .limit = 1};
+      filter = {.run_id = {},
+                .project = options.project,
+                .experiment = options.experiment,
+                .name = options.name,
+                .status = RunStatus::PAUSED,
+                .limit = 1};
     } else {
       filter.run_id = RunId{options.resume};
     }

@@ -78,8 +78,7 @@ bool CommandRun::has_budget_again() const {
           ->budget(BudgetId{info().budget_id});
   const std::optional<Rate> rate = agent::rate_of(info());
   return !found.has_value() || !rate.has_value() ||
-         tracker::is_worth_a_start(*rate, found->accounts.available,
-                                   agent::lease_terms_of(info()));
+         tracker::is_worth_a_start(*rate, found->accounts.available, agent::lease_terms_of(info()));
 }
 
 std::optional<Money> CommandRun::cost() const {

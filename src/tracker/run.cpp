@@ -20,9 +20,8 @@ constexpr Nanoseconds kSlowPathTimeout = std::chrono::seconds{1};
 constexpr Nanoseconds kLongestSilence = std::chrono::hours{24};
 
 using SlowPathWrapper = void (*)(void (*body)(Run*) noexcept, Run* run);
-std::atomic<SlowPathWrapper> slow_path_wrapper{[](void (*body)(Run*) noexcept, Run* run) {
-  body(run);
-}};
+std::atomic<SlowPathWrapper> slow_path_wrapper{
+    [](void (*body)(Run*) noexcept, Run* run) { body(run); }};
 
 std::uint32_t number(Directive directive) { return static_cast<std::uint32_t>(directive); }
 
@@ -30,8 +29,8 @@ std::uint32_t number(Directive directive) { return static_cast<std::uint32_t>(di
 
 std::unique_ptr<Run> Run::start(const RunOptions& options) {
   std::optional<tracker::BegunAttempt> attached = tracker::attach(options);
-  return std::unique_ptr<Run>(
-      new Run(attached.has_value() ? std::move(*attached) : tracker::begin(options, false)));
+  return std::unique_ptr<Run>(new Run(attached.has_value() ? std::move(*attached)
+                                                           : tracker::begin(options, false)));
 }
 
 Run::Run(tracker::BegunAttempt begun)
@@ -49,9 +48,9 @@ Run::Run(tracker::BegunAttempt begun)
       account_(std::move(begun.account)),
       warnings_(std::move(begun.warnings)) {
   const budget::LeaseTerms terms = agent::lease_terms_of(page_->info());
-  lease_ = account_.has_value() ? budget::plan_lease(account_->rate, account_->settled,
-                                                     account_->held, terms)
-                                : budget::plan_lease(rate_, Nanoseconds::zero(), {}, terms);
+  lease_ = account_.has_value()
+               ? budget::plan_lease(account_->rate, account_->settled, account_->held, terms)
+               : budget::plan_lease(rate_, Nanoseconds::zero(), {}, terms);
   const ClockReading now = SystemClock{}.now();
   const Nanoseconds elapsed = now.boot - info().started_at.boot;
   set_deadline(now, elapsed, is_attached_ ? elapsed : lease_.renew_at);
@@ -69,14 +68,13 @@ bool Run::has_hard_budget() const noexcept {
   return !info().budget_id.empty() && info().is_hard_budget;
 }
 
-void Run::set_slow_path_wrapper(void (*wrapper)(void (*body)(Run*) noexcept,
-                                                Run* run)) noexcept {
+void Run::set_slow_path_wrapper(void (*wrapper)(void (*body)(Run*) noexcept, Run* run)) noexcept {
   slow_path_wrapper.store(wrapper, std::memory_order_release);
 }
 
 void Run::slow_path() noexcept {
-  slow_path_wrapper.load(std::memory_order_acquire)([](Run* run) noexcept { run->enter_slow_path(); },
-                                                    this);
+  slow_path_wrapper.load(std::memory_order_acquire)(
+      [](Run* run) noexcept { run->enter_slow_path(); }, this);
 }
 
 void Run::enter_slow_path() noexcept {
@@ -105,8 +103,8 @@ void Run::look(ClockReading now) {
   set_deadline(now, elapsed, elapsed + kRetry);
   if (is_served(now)) {
     const Nanoseconds pause_at{agent_->pause_at_ns.load(std::memory_order_relaxed)};
-    const Nanoseconds latest = std::max(pause_at, has_hard_budget() ? lease_.pause_at
-                                                                    : Nanoseconds::max());
+    const Nanoseconds latest =
+        std::max(pause_at, has_hard_budget() ? lease_.pause_at : Nanoseconds::max());
     if (elapsed < latest) {
       own_directive_.store(0, std::memory_order_relaxed);
       const Nanoseconds promised{agent_->back_by_boot_ns.load(std::memory_order_relaxed) -
@@ -148,9 +146,10 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Rule rule) {
     own_directive_.store(0, std::memory_order_relaxed);
     const Nanoseconds soonest = elapsed + std::max<Nanoseconds>(terms.term / 4, kRetry);
     const bool is_soft = !has_hard_budget();
-    set_deadline(now, elapsed, is_soft || rule == Rule::Lease
-                                   ? std::min(soonest, is_soft ? soonest : lease_.pause_at)
-                                   : lease_.renew_at);
+    set_deadline(now, elapsed,
+                 is_soft || rule == Rule::Lease
+                     ? std::min(soonest, is_soft ? soonest : lease_.pause_at)
+                     : lease_.renew_at);
     return;
   }
   const Nanoseconds half_way = lease_.pause_at + terms.check_gap + terms.stop_time / 2;
@@ -222,8 +221,8 @@ void Run::commit() {
   const ClockReading now = SystemClock{}.now();
   const std::unique_ptr<Ledger> ledger = open_ledger(home_path_ + "/ledger.db", {});
   const AttemptAccount account = agent::account_of(*ledger, info());
-  account_ = agent::settle_and_renew(*ledger, info(), account, now.boot - info().started_at.boot,
-                                     now.utc);
+  account_ =
+      agent::settle_and_renew(*ledger, info(), account, now.boot - info().started_at.boot, now.utc);
   agent::import_checkpoint(*ledger, info(), page_->page());
   lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                               agent::lease_terms_of(info()));
@@ -247,8 +246,7 @@ RequestId Run::request_budget(Money amount, const std::string& reason) {
 }
 
 void Run::expect_silence(Nanoseconds span, const std::string& why) {
-  FINOPS_REQUIRE(span >= Nanoseconds::zero() && span <= kLongestSilence,
-                 ErrorCode::InvalidArgument,
+  FINOPS_REQUIRE(span >= Nanoseconds::zero() && span <= kLongestSilence, ErrorCode::InvalidArgument,
                  "an expected silence must be 0 to 24 hours; for longer work use long_running");
   FINOPS_REQUIRE(!why.empty(), ErrorCode::InvalidArgument, "an expected silence needs a reason");
   if (!page_->is_owner()) {
@@ -323,8 +321,7 @@ void Run::conclude(RunStatus status, const std::string& reason) {
   if (!page_->is_reporter()) {
     return;
   }
-  process_->last_seen_ns.store(now.monotonic.time_since_epoch().count(),
-                               std::memory_order_relaxed);
+  process_->last_seen_ns.store(now.monotonic.time_since_epoch().count(), std::memory_order_relaxed);
   process_->state.store(status == RunStatus::FINISHED ? pulse::ProcessState::Finished
                         : status == RunStatus::PAUSED ? pulse::ProcessState::Paused
                                                       : pulse::ProcessState::Failed,

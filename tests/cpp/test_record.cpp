@@ -170,7 +170,7 @@ struct PriceChange {
 // Method: from one sample, one field changes at a time; every new id differs from all others.
 TEST(PriceIds, ChangeWithEveryField) {
   const std::vector<PriceChange> changes = {
-      {"sku_id", [](PriceRow& row) { row.sku_id += "x"; }},
+      {"sku_id", [](PriceRow& row) { row.sku_id = "aws:p5.48xlarge:us-east-1"; }},
       {"provider", [](PriceRow& row) { row.provider = "gcp"; }},
       {"region", [](PriceRow& row) { row.region = "us-east-2"; }},
       {"zone", [](PriceRow& row) { row.zone = ""; }},

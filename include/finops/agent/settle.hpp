@@ -52,8 +52,7 @@ struct LastSigns {
                                    ClockReading now, const std::string& boot_id);
 
 /// Carries the page's confirmed checkpoint into the ledger. Nothing happens if there is none.
-void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info,
-                       const pulse::PageLayout& page);
+void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info, const pulse::PageLayout& page);
 
 /// Ends the attempt in the ledger, once: imports its checkpoint, settles, closes.
 AttemptAccount conclude_attempt(Ledger& ledger, const pulse::PageInfo& info,

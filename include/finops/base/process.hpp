@@ -15,7 +15,7 @@ namespace finops {
 
 /// Identifies one process of one boot of one machine.
 struct ProcessIdentity {
-  std::string boot_id;            ///< /proc/sys/kernel/random/boot_id
+  std::string boot_id;  ///< /proc/sys/kernel/random/boot_id
   pid_t pid = 0;
   std::uint64_t start_ticks = 0;  ///< field 22 of /proc/PID/stat: clock ticks since boot
 

@@ -31,9 +31,9 @@ void check_terms(const LeaseTerms& terms);
 
 /// A lease read as points in time, each counted from the attempt's start on CLOCK_BOOTTIME.
 struct LeasePlan {
-  Nanoseconds renew_at{};   ///< settle and renew from here on: half of the term is used
-  Nanoseconds pause_at{};   ///< checkpoint from here on, if no more could be had
-  Nanoseconds ends_at{};    ///< the money is used up
+  Nanoseconds renew_at{};  ///< settle and renew from here on: half of the term is used
+  Nanoseconds pause_at{};  ///< checkpoint from here on, if no more could be had
+  Nanoseconds ends_at{};   ///< the money is used up
 };
 
 /// Plans for an attempt that is charged up to `settled` and holds `held` beyond it.

@@ -32,11 +32,11 @@ enum class Signal { NoSignal, Working, Silent, LongRunning };
 [[nodiscard]] std::string_view signal_name(Signal signal) noexcept;
 
 struct RunState {
-  bool reports = false;          ///< some process called init; false: an unmodified command
-  bool is_long_running = false;  ///< exempt from the silence rule
-  Nanoseconds silence_limit{};   ///< the run's own; zero: the policy's
-  BootTime progress_changed_at{};  ///< when the agent last saw the progress counter move
-  BootTime silent_until{};         ///< expect_silence; epoch: none
+  bool reports = false;             ///< some process called init; false: an unmodified command
+  bool is_long_running = false;     ///< exempt from the silence rule
+  Nanoseconds silence_limit{};      ///< the run's own; zero: the policy's
+  BootTime progress_changed_at{};   ///< when the agent last saw the progress counter move
+  BootTime silent_until{};          ///< expect_silence; epoch: none
   BootTime silence_announced_at{};  ///< when the agent first saw that announcement
 
   BootTime started_at{};

@@ -40,11 +40,11 @@ enum class AccountState { OPEN, SUSPECT, SETTLED };
 struct AttemptAccount {
   AccountState state = AccountState::OPEN;
   std::int64_t epoch = 0;
-  Nanoseconds settled{};        ///< charged up to here, from the attempt's start
-  std::optional<Rate> rate;     ///< empty: unpriced
-  std::optional<Money> held;    ///< empty: no budget
+  Nanoseconds settled{};         ///< charged up to here, from the attempt's start
+  std::optional<Rate> rate;      ///< empty: unpriced
+  std::optional<Money> held;     ///< empty: no budget
   std::optional<Money> charged;  ///< empty: unpriced (unknown, which is not zero)
-  bool is_exhausted = false;    ///< the last wish for money could not be met in full
+  bool is_exhausted = false;     ///< the last wish for money could not be met in full
 };
 
 /// Settles use up to `elapsed` and, if `wanted_hold` is given, tops the lease up to it; when less
@@ -112,8 +112,7 @@ class Ledger {
   virtual void ensure_budget(const BudgetRecord& budget, Money limit) = 0;
   /// Sets the limit. Lowering it below what is spent and held is an Error(InvalidArgument).
   virtual BudgetAccounts set_limit(const BudgetId& budget_id, Money new_limit,
-                                   const std::string& who, const std::string& why,
-                                   UtcTime now) = 0;
+                                   const std::string& who, const std::string& why, UtcTime now) = 0;
   virtual void add_request(const BudgetRequest& request) = 0;
   /// Approves (the limit grows by the request's amount) or denies, once: a second ruling that
   /// says the same is a no-op, another one an Error(Conflict). Error(NotFound) if unknown.

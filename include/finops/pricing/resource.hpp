@@ -16,11 +16,11 @@ namespace finops {
 inline constexpr std::int64_t kMicrosPerUnit = 1'000'000;
 
 struct Resource {
-  std::string text;  ///< as written
-  std::string name;  ///< GPU model or instance type, as written
+  std::string text;                           ///< as written
+  std::string name;                           ///< GPU model or instance type, as written
   std::int64_t micro_count = kMicrosPerUnit;  ///< how many of it: 8xH100 is 8'000'000
-  std::string provider;  ///< empty: any
-  std::string region;    ///< empty: any
+  std::string provider;                       ///< empty: any
+  std::string region;                         ///< empty: any
   PricingCategory pricing_category = PricingCategory::Standard;
 };
 

@@ -30,8 +30,7 @@ class OwnPage {
   /// Attaches to the page that `finops run` made, to report into it. The first process to attach
   /// reports; others only read the directive (`is_reporter()` is false).
   /// Throws Error(NotFound) if there is no such page, Error(InvalidArgument) if it is damaged.
-  static std::unique_ptr<OwnPage> attach(const std::string& live_path,
-                                         const AttemptId& attempt_id);
+  static std::unique_ptr<OwnPage> attach(const std::string& live_path, const AttemptId& attempt_id);
 
   /// A page in memory alone, for a run that goes on although the home folder is broken.
   static std::unique_ptr<OwnPage> in_memory(const PageInfo& info);

@@ -22,7 +22,7 @@ namespace finops::pulse {
 
 inline constexpr std::size_t kPageSize = 4096;
 inline constexpr std::uint32_t kPageVersion = 1;
-inline constexpr std::size_t kLongText = 127;   ///< bytes in a project, experiment or name
+inline constexpr std::size_t kLongText = 127;  ///< bytes in a project, experiment or name
 
 /// What the process says of itself.
 enum class ProcessState : std::uint32_t {
@@ -46,7 +46,7 @@ struct PageInfo {
   std::string price_id;   ///< empty: unpriced
   std::string budget_id;  ///< the lowest of the chain; empty: no budget
   std::string long_running_reason;
-  std::string currency;  ///< of the price; empty: unpriced
+  std::string currency;          ///< of the price; empty: unpriced
   std::int64_t price_units = 0;  ///< per hour, with price_picos
   std::int64_t price_picos = 0;
   std::int64_t used_micro_gpus = 1;
@@ -66,8 +66,8 @@ struct PageInfo {
 /// Written only by the process. One cache line.
 struct alignas(64) ProcessLine {
   std::atomic<std::int64_t> step;
-  std::atomic<std::uint64_t> progress_count;  ///< grows by the user's calls only
-  std::atomic<std::int64_t> last_seen_ns;     ///< CLOCK_MONOTONIC_COARSE of the last hot call
+  std::atomic<std::uint64_t> progress_count;       ///< grows by the user's calls only
+  std::atomic<std::int64_t> last_seen_ns;          ///< CLOCK_MONOTONIC_COARSE of the last hot call
   std::atomic<std::int64_t> silent_until_boot_ns;  ///< expect_silence: no judgement before
   std::atomic<ProcessState> state;
   std::atomic<std::uint32_t> reporter_pid;  ///< the process that reports; 0: nobody has yet
@@ -77,9 +77,9 @@ struct alignas(64) ProcessLine {
 
 /// Written only by the agent. One cache line.
 struct alignas(64) AgentLine {
-  std::atomic<std::uint64_t> agent_epoch;      ///< 0: no agent has served this page
-  std::atomic<std::int64_t> back_by_boot_ns;   ///< the agent's promise to look again until then
-  std::atomic<std::int64_t> pause_at_ns;       ///< the lease, counted from the attempt's start
+  std::atomic<std::uint64_t> agent_epoch;     ///< 0: no agent has served this page
+  std::atomic<std::int64_t> back_by_boot_ns;  ///< the agent's promise to look again until then
+  std::atomic<std::int64_t> pause_at_ns;      ///< the lease, counted from the attempt's start
   std::atomic<std::int64_t> ends_at_ns;
   std::atomic<std::int64_t> alive_at_boot_ns;  ///< last time the process was proved alive
   std::atomic<std::uint32_t> directive;        ///< Directive, as a number

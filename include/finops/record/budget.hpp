@@ -22,7 +22,7 @@ enum class BudgetScope { Experiment, Project, Team, Organisation, User };
 struct BudgetRecord {
   BudgetId budget_id;  ///< "experiment:vision/resnet"
   BudgetScope scope = BudgetScope::Experiment;
-  BudgetId parent_budget_id;       ///< empty: the top of its chain
+  BudgetId parent_budget_id;        ///< empty: the top of its chain
   std::string period = "lifetime";  ///< the only one so far
   Currency currency = Currency::usd();
   bool is_hard = true;  ///< hard: runs pause at the limit; soft: they go on with a warning

@@ -50,11 +50,11 @@ struct Charge {
   AttemptId attempt_id;  ///< empty for a bill line that belongs to no run
   Basis basis = Basis::METERED;
   ChargeCategory charge_category = ChargeCategory::Usage;
-  bool is_correction = false;   ///< FOCUS ChargeClass "Correction"
-  PriceId price_id;             ///< the row it was priced with; empty for a bill line
-  Nanoseconds consumed_time{};  ///< ConsumedQuantity in ns of the whole resource
-  UtcTime charge_period_start{};                        ///< inclusive
-  UtcTime charge_period_end{};                          ///< exclusive
+  bool is_correction = false;     ///< FOCUS ChargeClass "Correction"
+  PriceId price_id;               ///< the row it was priced with; empty for a bill line
+  Nanoseconds consumed_time{};    ///< ConsumedQuantity in ns of the whole resource
+  UtcTime charge_period_start{};  ///< inclusive
+  UtcTime charge_period_end{};    ///< exclusive
   Money billed_cost = Money::zero(Currency::usd());     ///< basis of invoicing
   Money effective_cost = Money::zero(Currency::usd());  ///< commitments spread over their use
 };

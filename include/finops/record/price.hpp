@@ -27,14 +27,14 @@ struct PriceRow {
   std::string region;
   std::string zone;
   std::string instance_type;
-  std::string gpu;                        ///< "H100-80GB"
-  std::int64_t gpu_count = 0;             ///< GPUs that list_unit_price buys; 0: whole resource
+  std::string gpu;             ///< "H100-80GB"
+  std::int64_t gpu_count = 0;  ///< GPUs that list_unit_price buys; 0: whole resource
   PricingCategory pricing_category = PricingCategory::Standard;
   Money list_unit_price = Money::zero(Currency::usd());  ///< per hour
-  UtcTime valid_from{};    ///< inclusive; epoch: unknown
-  UtcTime valid_to{};      ///< exclusive; epoch: open
+  UtcTime valid_from{};                                  ///< inclusive; epoch: unknown
+  UtcTime valid_to{};                                    ///< exclusive; epoch: open
   std::string source;
-  std::string source_date;  ///< "2025-06-26" or "unknown"
+  std::string source_date;   ///< "2025-06-26" or "unknown"
   bool is_default = false;   ///< the row that a bare GPU name takes
   bool is_user_set = false;  ///< set by hand (`finops prices set`), kept in the ledger
 };

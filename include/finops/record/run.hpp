@@ -45,11 +45,11 @@ struct AttemptRecord {
   std::string host;
   ProcessIdentity process;  ///< the process that holds the page
   EntryPoint entry_point = EntryPoint::Init;
-  std::string command;            ///< for EntryPoint::Command, for reports
-  std::string resource;           ///< as the user wrote it: "8xH100"; empty if not stated
-  PriceId price_id;               ///< empty: unpriced, its usage is priced later
-  std::int64_t used_micro_gpus = 1;   ///< with block_micro_gpus: the share of the price's block
-  std::int64_t block_micro_gpus = 1;  ///< equal to used_micro_gpus if the price is for the whole
+  std::string command;                 ///< for EntryPoint::Command, for reports
+  std::string resource;                ///< as the user wrote it: "8xH100"; empty if not stated
+  PriceId price_id;                    ///< empty: unpriced, its usage is priced later
+  std::int64_t used_micro_gpus = 1;    ///< with block_micro_gpus: the share of the price's block
+  std::int64_t block_micro_gpus = 1;   ///< equal to used_micro_gpus if the price is for the whole
   std::vector<BudgetId> budget_chain;  ///< from the experiment upwards; empty: no budget
   bool is_long_running = false;
   std::string long_running_reason;

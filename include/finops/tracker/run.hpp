@@ -104,7 +104,8 @@ class Run {
   [[nodiscard]] std::vector<std::string> warnings() const;
   /// Sets what runs around every slow path of the process: the Python module lets go of the
   /// interpreter's lock there. `wrapper` must call `body(run)` once.
-  static void set_slow_path_wrapper(void (*wrapper)(void (*body)(Run*) noexcept, Run* run)) noexcept;
+  static void set_slow_path_wrapper(void (*wrapper)(void (*body)(Run*) noexcept,
+                                                    Run* run)) noexcept;
   /// Time spent in the slow path so far: apart from the hot calls.
   [[nodiscard]] Nanoseconds slow_path_time() const noexcept {
     return Nanoseconds{slow_path_ns_.load(std::memory_order_relaxed)};

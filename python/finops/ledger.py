@@ -1,0 +1,73 @@
+"""The ledger: what was used, what it cost, and who allowed it.
+
+Owns: finding and opening it. Does not own: what is in it (the C++ core).
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from ._core import (
+    AttemptRecord,
+    AttemptSummary,
+    BudgetLine,
+    BudgetSummary,
+    CheckpointRecord,
+    DecisionRecord,
+    Ledger,
+    RequestSummary,
+    RunRecord,
+    RunSummary,
+    VerifyReport,
+    default_home_path,
+    open_home,
+)
+
+__all__ = [
+    "AttemptRecord",
+    "AttemptSummary",
+    "BudgetLine",
+    "BudgetSummary",
+    "CheckpointRecord",
+    "DecisionRecord",
+    "Ledger",
+    "RequestSummary",
+    "RunRecord",
+    "RunSummary",
+    "VerifyReport",
+    "budget_id_of",
+    "ledger_path",
+    "open_ledger",
+]
+
+
+def ledger_path(home: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """Where the ledger of `home` lies, whether or not it is there. Creates nothing."""
+    return pathlib.Path(default_home_path(os.fspath(home) if home else "")) / "ledger.db"
+
+
+def open_ledger(home: str | os.PathLike[str] | None = None, read_only: bool = False) -> Ledger:
+    """Open the ledger of `home`; without `read_only` it is created if there is none.
+
+    Parameters
+    ----------
+    home : the folder; else $FINOPS_HOME, $XDG_STATE_HOME/finops, ~/.local/state/finops.
+
+    Raises
+    ------
+    HomeNotSafe : the folder is not ours, or others can write to it.
+    LedgerUnavailable : it cannot be opened; with `read_only` also if there is none.
+    """
+    if not read_only:
+        open_home(os.fspath(home) if home else "")
+    return Ledger(str(ledger_path(home)), read_only=read_only)
+
+
+def budget_id_of(project: str, experiment: str) -> str:
+    """The id of an experiment's budget.
+
+    >>> budget_id_of("vision", "resnet")
+    'experiment:vision/resnet'
+    """
+    return f"experiment:{project}/{experiment}"
