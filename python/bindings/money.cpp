@@ -29,10 +29,12 @@ py::object to_decimal(const Money& money) {
 }
 
 Money multiply(const Money& money, const py::int_& factor) {
-  const long long times = factor.cast<long long>();
+  int overflow = 0;
+  const long long times = PyLong_AsLongLongAndOverflow(factor.ptr(), &overflow);
   Int128 product = 0;
-  FINOPS_REQUIRE(!__builtin_mul_overflow(money.picos(), Int128{times}, &product),
-                 ErrorCode::Overflow, "product exceeds the range of about 1.7e26 units");
+  const bool fits =
+      overflow == 0 && !__builtin_mul_overflow(money.picos(), Int128{times}, &product);
+  FINOPS_REQUIRE(fits, ErrorCode::Overflow, "product exceeds the range of about 1.7e26 units");
   return Money::from_picos(product, money.currency());
 }
 

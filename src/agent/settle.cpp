@@ -46,7 +46,7 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info) {
     // The ledger may know the row in full; if not, the page's word is all there is.
     PriceRow price;
     price.price_id = PriceId{info.price_id};
-    price.sku_id = info.price_id.substr(0, info.price_id.find('#'));
+    price.sku_id = info.price_id.substr(0, info.price_id.rfind('+'));
     price.provider = "page";
     price.list_unit_price = rate->price_per_hour();
     price.source = "live page of " + info.attempt_id.str();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <string_view>
 
 #include "finops/base/error.hpp"
 
@@ -54,12 +55,40 @@ std::string format_utc(UtcTime time) {
 }
 
 UtcTime parse_utc(const std::string& text) {
-  std::tm fields{};
-  const char* format = text.size() == 10 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ";
-  const char* end = strptime(text.c_str(), format, &fields);
-  FINOPS_REQUIRE(end != nullptr && *end == '\0', ErrorCode::InvalidArgument,
-                 "not a UTC time: '" + text + "'; write 2026-11-24 or 2026-11-24T05:44:26Z");
-  return UtcTime{std::chrono::seconds{timegm(&fields)}};
+  const auto fail = [&]() {
+    detail::throw_error(ErrorCode::InvalidArgument,
+                        "not a UTC time: '" + text + "'; write 2026-11-24 or 2026-11-24T05:44:26Z");
+  };
+  // strptime takes 30 February, missing zeros and blanks: dates of prices must be exact.
+  const std::string_view shape =
+      text.size() == 10 ? std::string_view("dddd-dd-dd") : std::string_view("dddd-dd-ddTdd:dd:ddZ");
+  bool fits = text.size() == shape.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
+    fits = shape[i] == 'd' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i];
+  }
+  if (!fits) {
+    fail();
+  }
+  const auto number = [&](std::size_t at, std::size_t size) {
+    return std::stoi(text.substr(at, size));
+  };
+  const bool has_time = text.size() > 10;
+  const std::chrono::year_month_day date{std::chrono::year{number(0, 4)},
+                                         std::chrono::month{static_cast<unsigned>(number(5, 2))},
+                                         std::chrono::day{static_cast<unsigned>(number(8, 2))}};
+  const std::chrono::hours hours{has_time ? number(11, 2) : 0};
+  const std::chrono::minutes minutes{has_time ? number(14, 2) : 0};
+  const std::chrono::seconds seconds{has_time ? number(17, 2) : 0};
+  const bool is_time = hours.count() <= 23 && minutes.count() <= 59 && seconds.count() <= 59;
+  if (!date.ok() || !is_time) {
+    fail();
+  }
+  const std::chrono::sys_seconds time = std::chrono::sys_days{date} + hours + minutes + seconds;
+  constexpr std::int64_t kLast = INT64_MAX / 1'000'000'000;  // seconds that fit in nanoseconds
+  if (time.time_since_epoch().count() > kLast || time.time_since_epoch().count() < -kLast) {
+    fail();
+  }
+  return UtcTime{time};
 }
 
 }  // namespace finops

@@ -90,7 +90,7 @@ std::vector<ProcessIdentity> descendants_of(pid_t pid) {
 }
 
 PidFd::PidFd(const ProcessIdentity& identity) {
-  if (identity.pid <= 0 || identity.boot_id != current_boot_id()) {
+  if (identity.pid <= 0 || identity.start_ticks == 0 || identity.boot_id != current_boot_id()) {
     return;
   }
   fd_ = static_cast<int>(syscall(SYS_pidfd_open, identity.pid, 0));

@@ -47,9 +47,12 @@ LeasePlan plan_lease(const std::optional<Rate>& rate, Nanoseconds settled,
 }
 
 Money overspend_bound(const Rate& rate, const LeaseTerms& actual, const LeaseTerms& reserved) {
-  const Money needed = rate.cost_of(actual.check_gap + actual.stop_time + actual.billing_quantum);
-  const Money reserve = rate.cost_of(reserve_span(reserved));
-  return std::max(Money::zero(rate.currency()), needed - reserve);
+  const Nanoseconds late = reserve_span(actual) - reserve_span(reserved);
+  if (late <= Nanoseconds::zero()) {
+    return Money::zero(rate.currency());
+  }
+  // One pico more: both ends of the span are rounded where it lies in the attempt.
+  return rate.cost_of(late) + Money::from_picos(1, rate.currency());
 }
 
 }  // namespace finops::budget

@@ -20,9 +20,11 @@ bool is_capital(char c) noexcept { return c >= 'A' && c <= 'Z'; }
                                                    why + "; write for example 24.50 USD");
 }
 
-void append_digit(Int128& value, char digit) {
+// Digits are appended to a value of its final sign: the most negative amount has no positive twin.
+void append_digit(Int128& value, char digit, bool negative) {
+  const int signed_digit = negative ? '0' - digit : digit - '0';
   const bool overflows = __builtin_mul_overflow(value, Int128{10}, &value) ||
-                         __builtin_add_overflow(value, Int128{digit - '0'}, &value);
+                         __builtin_add_overflow(value, Int128{signed_digit}, &value);
   FINOPS_REQUIRE(!overflows, ErrorCode::Overflow, "amount exceeds the range of about 1.7e26 units");
 }
 
@@ -36,7 +38,7 @@ Int128 parse_picos(std::string_view text, std::size_t begin, std::size_t end) {
   }
   Int128 picos = 0;
   for (; index < end && is_digit(text[index]); ++index) {
-    append_digit(picos, text[index]);
+    append_digit(picos, text[index], negative);
   }
   int decimals = 0;
   if (index < end && text[index] == '.') {
@@ -44,7 +46,7 @@ Int128 parse_picos(std::string_view text, std::size_t begin, std::size_t end) {
       if (decimals == kDecimals) {
         fail_at(text, index, "more than 12 decimals");
       }
-      append_digit(picos, text[index]);
+      append_digit(picos, text[index], negative);
     }
     if (decimals == 0) {
       fail_at(text, index, "a digit is expected after the point");
@@ -54,9 +56,9 @@ Int128 parse_picos(std::string_view text, std::size_t begin, std::size_t end) {
     fail_at(text, index, "unexpected character");
   }
   for (; decimals < kDecimals; ++decimals) {
-    append_digit(picos, '0');
+    append_digit(picos, '0', negative);
   }
-  return negative ? -picos : picos;
+  return picos;
 }
 
 }  // namespace

@@ -19,13 +19,18 @@ Int128 checked_multiply(Int128 lhs, Int128 rhs) {
   return product;
 }
 
-// value / divisor for value >= 0, half to even.
-Int128 divide_half_even(Int128 value, Int128 divisor) {
-  const Int128 quotient = value / divisor;
-  const Int128 rest = value % divisor;
-  const Int128 other_half = divisor - rest;
-  const bool up = rest > other_half || (rest == other_half && quotient % 2 == 1);
-  return quotient + (up ? 1 : 0);
+struct Quotient {
+  Int128 whole = 0;
+  Int128 rest = 0;
+};
+
+// value * factor / divisor for 0 <= value < divisor < 2^95 and factor >= 0, without a product that
+// needs more than 128 bits: the factor goes in two halves, as in long division.
+Quotient multiply_divide(Int128 value, std::int64_t factor, Int128 divisor) {
+  constexpr std::int64_t kHalf = std::int64_t{1} << 32;
+  const Int128 high = checked_multiply(value, factor / kHalf);
+  const Int128 low = checked_multiply(high % divisor, kHalf) + value * (factor % kHalf);
+  return {.whole = high / divisor * kHalf + low / divisor, .rest = low % divisor};
 }
 
 }  // namespace
@@ -51,10 +56,16 @@ Money Rate::cost_of(Nanoseconds span) const {
   const Int128 numerator = checked_multiply(price_per_hour_.picos(), used_);
   const Int128 denominator = Int128{kNanosecondsPerHour} * block_;
   const Int128 whole = checked_multiply(numerator / denominator, span.count());
-  const Int128 rest = checked_multiply(numerator % denominator, span.count());
+  const Quotient rest = multiply_divide(numerator % denominator, span.count(), denominator);
   Int128 total = 0;
-  FINOPS_REQUIRE(!__builtin_add_overflow(whole, divide_half_even(rest, denominator), &total),
-                 ErrorCode::Overflow, "cost exceeds the range of about 1.7e26 units");
+  FINOPS_REQUIRE(!__builtin_add_overflow(whole, rest.whole, &total), ErrorCode::Overflow,
+                 "cost exceeds the range of about 1.7e26 units");
+  const Int128 to_next = denominator - rest.rest;
+  const bool is_odd = total % 2 == 1;  // of the total: the even neighbour is that of the result
+  if (rest.rest > to_next || (rest.rest == to_next && is_odd)) {
+    FINOPS_REQUIRE(!__builtin_add_overflow(total, Int128{1}, &total), ErrorCode::Overflow,
+                   "cost exceeds the range of about 1.7e26 units");
+  }
   return Money::from_picos(total, currency());
 }
 

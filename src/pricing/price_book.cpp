@@ -56,6 +56,20 @@ Quote make_quote(const PriceRow& row, const Resource& resource) {
   return quote;
 }
 
+// What a user set counts before what the book says; of several the one set last. A price for one
+// place holds there alone, not for a bare name.
+const PriceRow* newest_user_price(const std::vector<const PriceRow*>& rows,
+                                  const Resource& resource) {
+  const PriceRow* newest = nullptr;
+  for (const PriceRow* row : rows) {
+    const bool counts = row->is_user_set && (row->is_default || !resource.provider.empty());
+    if (counts && (newest == nullptr || row->valid_from >= newest->valid_from)) {
+      newest = row;
+    }
+  }
+  return newest;
+}
+
 // Of several editions of one SKU the latest counts.
 std::vector<const PriceRow*> latest_editions(std::vector<const PriceRow*> rows) {
   std::stable_sort(rows.begin(), rows.end(), [](const PriceRow* a, const PriceRow* b) {
@@ -72,7 +86,7 @@ void PriceBook::add(PriceRow row) {
   if (row.price_id.empty()) {
     row.price_id = make_price_id(row);
   }
-  if (row.is_default) {
+  if (row.is_default && !row.is_user_set) {
     for (PriceRow& other : rows_) {
       const bool same_name = !row.gpu.empty() && fold(other.gpu) == fold(row.gpu);
       other.is_default = other.is_default && !(same_name && row.sku_id != other.sku_id);
@@ -111,10 +125,13 @@ std::optional<Quote> PriceBook::quote(const Resource& resource, UtcTime at) cons
   std::set<std::string> gpu_names;
   std::vector<const PriceRow*> fitting;
   for (const PriceRow* row : named) {
-    gpu_names.insert(row->gpu);
     if (fits_place(*row, resource) && is_valid_at(*row, at)) {
       fitting.push_back(row);
+      gpu_names.insert(row->gpu);
     }
+  }
+  if (const PriceRow* set_by_hand = newest_user_price(fitting, resource)) {
+    return make_quote(*set_by_hand, resource);
   }
   if (gpu_names.size() > 1) {
     fail_ambiguous(resource, gpu_names);
@@ -158,6 +175,11 @@ Quote PriceBook::quote_explicit(std::string_view price_text,
     quote.block_micro_gpus = kMicrosPerUnit;
     const std::vector<const PriceRow*> named = rows_named(*resource);
     if (!named.empty() && fold(named.front()->instance_type) == fold(resource->name)) {
+      FINOPS_REQUIRE(named.front()->gpu_count > 0, ErrorCode::InvalidArgument,
+                     "price='" + std::string(price_text) +
+                         "' is per GPU, but nobody knows how "
+                         "many '" +
+                         resource->name + "' has; give a price of the whole");
       quote.used_micro_gpus *= named.front()->gpu_count;  // GPUs of that machine
     }
   }

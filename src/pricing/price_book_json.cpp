@@ -14,6 +14,14 @@ using Json = nlohmann::json;
 constexpr int kSchemaVersion = 1;
 constexpr std::int64_t kMaximumGpusPerSku = 100'000;
 
+// nlohmann_json converts 8.5 or true to an integer without a word.
+std::int64_t integer_at(const Json& object, const char* key) {
+  const Json& value = object.at(key);
+  FINOPS_REQUIRE(value.is_number_integer(), ErrorCode::InvalidArgument,
+                 std::string(key) + " must be a whole number, not " + value.dump());
+  return value.get<std::int64_t>();
+}
+
 UtcTime parse_optional_date(const std::string& text) {
   return text.empty() ? UtcTime{} : parse_utc(text);
 }
@@ -27,7 +35,7 @@ PriceRow parse_sku(const Json& sku) {
   row.zone = text("zone");
   row.instance_type = text("instance_type");
   row.gpu = text("gpu");
-  row.gpu_count = sku.at("gpu_count").get<std::int64_t>();
+  row.gpu_count = integer_at(sku, "gpu_count");
   row.pricing_category = parse_pricing_category(text("pricing_category"));
   row.list_unit_price = Money::parse(text("list_unit_price"), Currency(text("currency")));
   row.valid_from = parse_optional_date(text("valid_from"));
@@ -61,11 +69,13 @@ PriceBook PriceBook::parse(std::string_view json_text, const std::string& source
     const Json root = Json::parse(json_text);
     FINOPS_REQUIRE(root.at("schema").get<std::string>() == "finops-price-book",
                    ErrorCode::InvalidArgument, source_name + " is not a finops price book");
-    const int version = root.at("schema_version").get<int>();
+    const std::int64_t version = integer_at(root, "schema_version");
     FINOPS_REQUIRE(version == kSchemaVersion, ErrorCode::UnsupportedSchema,
                    source_name + " has price book schema " + std::to_string(version) +
                        ", this finops reads 1; install a newer finops");
     const Json& skus = root.at("skus");
+    FINOPS_REQUIRE(skus.is_array(), ErrorCode::InvalidArgument,
+                   source_name + ": skus must be a list");
     for (std::size_t index = 0; index < skus.size(); ++index) {
       try {
         PriceRow row = parse_sku(skus.at(index));

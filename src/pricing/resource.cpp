@@ -2,6 +2,7 @@
 #include "finops/pricing/resource.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "finops/base/error.hpp"
 
@@ -19,6 +20,10 @@ constexpr std::size_t kMaximumLength = 95;  // what a live page has room for
 }
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+bool is_name_character(char c) noexcept {
+  return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '.' || c == '-' || c == '_';
+}
 
 // "8xH100" has a count, "x1.large" and "8" have none.
 std::size_t count_length(std::string_view text) noexcept {
@@ -63,37 +68,31 @@ std::int64_t parse_fraction(std::string_view text, std::string_view fraction) {
   return value;
 }
 
-// Cuts ":spot" (or a lone "spot") off the end.
-bool cut_suffix(std::string_view& text, std::string_view suffix) {
-  if (text == suffix) {
-    text = {};
-    return true;
-  }
-  const bool found = text.size() > suffix.size() && text.ends_with(suffix) &&
-                     text[text.size() - suffix.size() - 1] == ':';
-  text.remove_suffix(found ? suffix.size() + 1 : 0);
-  return found;
+bool is_place_name(std::string_view text) noexcept {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_name_character);
 }
 
+// PROVIDER, PROVIDER:spot, PROVIDER:REGION, PROVIDER:REGION:spot.
 void parse_place(std::string_view text, std::string_view place, Resource& resource) {
-  const std::size_t colon = place.find(':');
-  resource.provider = std::string(place.substr(0, colon));
-  if (resource.provider.empty()) {
-    fail(text, "the provider after '@' is empty");
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0; begin <= place.size();) {
+    const std::size_t end = std::min(place.find(':', begin), place.size());
+    parts.push_back(place.substr(begin, end - begin));
+    begin = end + 1;
   }
-  if (colon == std::string_view::npos) {
-    return;
+  if (!std::all_of(parts.begin(), parts.end(), is_place_name)) {
+    fail(text, "a part after '@' is empty or has an odd character");
   }
-  std::string_view region = place.substr(colon + 1);
-  if (cut_suffix(region, "spot")) {
-    resource.pricing_category = PricingCategory::Dynamic;
-  } else {
-    cut_suffix(region, "on-demand");
+  if (parts.size() > 1 && (parts.back() == "spot" || parts.back() == "on-demand")) {
+    const bool is_spot = parts.back() == "spot";
+    resource.pricing_category = is_spot ? PricingCategory::Dynamic : PricingCategory::Standard;
+    parts.pop_back();
   }
-  if (region.find(':') != std::string_view::npos) {
+  if (parts.size() > 2) {
     fail(text, "too many parts after '@'");
   }
-  resource.region = std::string(region);
+  resource.provider = std::string(parts[0]);
+  resource.region = parts.size() == 2 ? std::string(parts[1]) : "";
 }
 
 }  // namespace
@@ -117,9 +116,6 @@ Resource parse_resource(std::string_view text) {
     resource.micro_count = parse_fraction(text, what.substr(colon + 1));
     what = what.substr(0, colon);
   }
-  const auto is_name_character = [](char c) {
-    return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '.' || c == '-' || c == '_';
-  };
   if (what.empty() || !std::all_of(what.begin(), what.end(), is_name_character)) {
     fail(text, "the name is empty or has an odd character");
   }

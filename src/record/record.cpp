@@ -82,6 +82,10 @@ constexpr NameTable<Rung, 4> kRungs{{{Rung::Watch, "watch"},
                                      {Rung::Sigterm, "SIGTERM"},
                                      {Rung::Sigkill, "SIGKILL"}}};
 
+std::string nanoseconds_text(UtcTime time) {
+  return std::to_string(time.time_since_epoch().count());
+}
+
 // FNV-1a, 64 bits: an id for content, not a defence against forgery.
 std::uint64_t hash_text(const std::string& text) noexcept {
   std::uint64_t hash = 14695981039346656037ULL;
@@ -133,17 +137,17 @@ EventId make_event_id(const AttemptId& attempt_id, std::string_view kind, std::i
 }
 
 PriceId make_price_id(const PriceRow& row) {
-  const std::string content = row.sku_id + '\n' + row.provider + '\n' + row.region + '\n' +
-                              row.zone + '\n' + row.instance_type + '\n' + row.gpu + '\n' +
-                              std::to_string(row.gpu_count) + '\n' +
-                              std::string(pricing_category_name(row.pricing_category)) + '\n' +
-                              row.list_unit_price.str() + '\n' + format_utc(row.valid_from) + '\n' +
-                              format_utc(row.valid_to) + '\n' + row.source + '\n' + row.source_date;
+  const std::string content =
+      row.sku_id + '\n' + row.provider + '\n' + row.region + '\n' + row.zone + '\n' +
+      row.instance_type + '\n' + row.gpu + '\n' + std::to_string(row.gpu_count) + '\n' +
+      std::string(pricing_category_name(row.pricing_category)) + '\n' + row.list_unit_price.str() +
+      '\n' + nanoseconds_text(row.valid_from) + '\n' + nanoseconds_text(row.valid_to) + '\n' +
+      row.source + '\n' + row.source_date;
   std::string suffix;
   for (std::uint64_t rest = hash_text(content); suffix.size() < 12; rest >>= 5) {
     suffix.push_back("0123456789abcdefghjkmnpqrstvwxyz"[rest & 31U]);
   }
-  return PriceId{row.sku_id + "#" + suffix};
+  return PriceId{row.sku_id + "+" + suffix};
 }
 
 BudgetId experiment_budget_id(const std::string& project, const std::string& experiment) {
@@ -156,8 +160,9 @@ BudgetAccounts BudgetAccounts::zero(Currency currency) {
 }
 
 bool BudgetAccounts::balances() const {
-  const bool none_negative = !available.is_negative() && !held.is_negative() &&
-                             !spent.is_negative() && !overspent.is_negative();
+  const bool none_negative = !limit.is_negative() && !available.is_negative() &&
+                             !held.is_negative() && !spent.is_negative() &&
+                             !overspent.is_negative();
   return none_negative && spent + held + available - overspent == limit;
 }
 

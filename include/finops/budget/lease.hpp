@@ -44,7 +44,8 @@ struct LeasePlan {
 
 /// The most one run can be metered past its lease:
 /// max(0, burn x (check gap + stop time) + quantum - reserve), with the gap and stop time that the
-/// run really has. Zero if it stops within its reserve. Sum it over runs for a budget's bound.
+/// run really has, and one pico for the rounding of both ends. Zero if it stops within its reserve.
+/// Sum it over runs for a budget's bound.
 [[nodiscard]] Money overspend_bound(const Rate& rate, const LeaseTerms& actual,
                                     const LeaseTerms& reserved);
 

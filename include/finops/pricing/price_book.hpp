@@ -37,8 +37,8 @@ class PriceBook {
   /// the SKU at fault, Error(UnsupportedSchema) for a newer version. Nothing is dropped silently.
   static PriceBook parse(std::string_view json_text, const std::string& source_name);
 
-  /// Adds a row. For the same name a later default takes the place of an earlier one, so rows
-  /// that a user set go in last.
+  /// Adds a row. Of two defaults for one GPU the later counts. Rows that a user set count before
+  /// the book's, the one set last before others.
   void add(PriceRow row);
 
   [[nodiscard]] const std::vector<PriceRow>& rows() const noexcept { return rows_; }

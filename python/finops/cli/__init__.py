@@ -1,0 +1,1 @@
+"""The command line, `finops`. Nothing else in finops imports it."""

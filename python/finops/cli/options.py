@@ -1,0 +1,94 @@
+"""What the commands share: options, durations, names of experiments, who is asking.
+
+Owns: how arguments are read. Does not own: output (render).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finops.ledger import Ledger, ledger_path, open_ledger
+from finops.live import default_home_path
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST_SPAN_SECONDS = 10 * 365 * 86400.0
+
+
+def parse_span(text: str | timedelta) -> timedelta:
+    """A span above zero: "30m", "5s", "1.5h", "2d", "250ms"; a bare number is seconds.
+
+    Raises
+    ------
+    typer.BadParameter : anything else, or more than ten years.
+    """
+    if isinstance(text, timedelta):
+        return text
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no span; write it like 30m, 5s, 1.5h or 90")
+    seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    if not 0 < seconds <= _LONGEST_SPAN_SECONDS:
+        raise typer.BadParameter(f"{text!r} must be above zero and at most ten years")
+    return timedelta(seconds=seconds)
+
+
+def parse_experiment(text: str) -> tuple[str, str]:
+    """Split "PROJECT/EXPERIMENT"; the experiment may have a '/' of its own.
+
+    Raises
+    ------
+    typer.BadParameter : one of the two is missing.
+    """
+    project, _, experiment = text.removeprefix("experiment:").partition("/")
+    if not project or not experiment:
+        raise typer.BadParameter(f"{text!r} must be PROJECT/EXPERIMENT, as in vision/resnet")
+    return project, experiment
+
+
+def span_option(names: str, help_text: str, variable: str | None = None) -> typer.models.OptionInfo:
+    """A Typer option that takes a span."""
+    option = typer.Option(names, help=help_text, parser=parse_span, metavar="SPAN", envvar=variable)
+    assert isinstance(option, typer.models.OptionInfo)
+    return option
+
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="The folder of the ledger; else $XDG_STATE_HOME/finops or ~/.local/state/finops.",
+        envvar="FINOPS_HOME",
+        metavar="PATH",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON: exact amounts as text, times in UTC.")
+]
+ExperimentArgument = Annotated[str, typer.Argument(metavar="PROJECT/EXPERIMENT")]
+WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept for good.")]
+
+
+def home_path(home: Path | None) -> str:
+    """The absolute path of the home folder; nothing is created."""
+    return os.path.abspath(default_home_path(str(home) if home else ""))
+
+
+def find_ledger(home: str) -> Ledger | None:
+    """The ledger for reading, or None if nothing was ever recorded in `home`."""
+    return open_ledger(home, read_only=True) if ledger_path(home).exists() else None
+
+
+def user_name() -> str:
+    """Who is asking, as it stands in the ledger."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container without a user database
+        return f"uid {os.getuid()}"

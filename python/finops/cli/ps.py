@@ -1,0 +1,232 @@
+"""`finops ps`: what runs now, what it costs per hour, and what is left of its budget.
+
+Owns: joining live pages with the ledger. Does not own: the table (ps_table).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Annotated, Any
+
+import typer
+
+from finops import DEFAULT_SILENCE_LIMIT, Money
+from finops.errors import FinopsError
+from finops.ledger import BudgetSummary, Ledger, RunSummary
+from finops.live import LiveRun, live_path, live_runs
+
+from .options import HomeOption, JsonOption, find_ledger, home_path
+from .render import (
+    fields_json,
+    format_span,
+    make_console,
+    money_json,
+    print_json,
+    sum_by_currency,
+    time_json,
+)
+
+_RECENT = timedelta(days=7)
+_RECENT_COUNT = 20
+_QUIET_RATIO = 1 / 3  # of the silence limit: worth a look, not yet a reason to act
+_STATE_OF_DIRECTIVE = {"CHECKPOINT": "checkpoint", "PAUSE": "pausing", "STOP": "stopping"}
+
+LIVE_FIELDS = (
+    "run_id", "attempt_id", "project", "experiment", "name", "user_name", "host", "pid",
+    "resource", "is_command", "is_long_running", "is_alive", "reports", "step", "progress_count",
+    "directive", "reason", "elapsed", "since_progress", "silence_limit", "started_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run as `finops ps` shows it: alive with a page, or ended and only in the ledger."""
+
+    run_id: str
+    experiment: str
+    name: str
+    state: str
+    resource: str
+    step: int | None
+    cost: Money | None
+    has_unpriced: bool
+    price_per_hour: Money | None
+    budget: BudgetSummary | None
+    since_progress: timedelta | None
+    last_word: str
+    live: LiveRun | None = None
+    ended: RunSummary | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `finops ps` knows."""
+
+    rows: list[Row]
+    damaged_pages: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def burn_per_hour(self) -> list[Money]:
+        """What all live runs cost in an hour, for each currency."""
+        prices = (row.price_per_hour for row in self.rows if row.live and row.live.is_alive)
+        return sum_by_currency(price for price in prices if price is not None)
+
+
+def ps(
+    show_all: Annotated[
+        bool, typer.Option("--all", "-a", help="Also runs that ended in the last 7 days.")
+    ] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show what runs now, what it costs, and what is left of its budget."""
+    from .ps_table import show_overview
+
+    overview = gather(home_path(home), show_all=show_all)
+    if as_json:
+        print_json(_as_json(overview))
+    else:
+        show_overview(overview, make_console())
+
+
+def gather(home: str, *, show_all: bool) -> Overview:
+    """Read the live pages and, as far as it can be read, the ledger."""
+    folder = live_path(home)
+    pages, damaged = live_runs(folder) if os.path.isdir(folder) else ([], [])
+    warnings: list[str] = []
+    ledger: Ledger | None = None
+    budgets: dict[str, BudgetSummary] = {}
+    runs: dict[str, RunSummary] = {}
+    try:
+        ledger = find_ledger(home)
+        if ledger is not None:
+            budgets = {budget.budget_id: budget for budget in ledger.budgets()}
+            runs = {summary.run.run_id: summary for summary in ledger.runs()}
+    except FinopsError as error:
+        warnings.append(f"the ledger cannot be read: {error}")
+    pages.sort(key=lambda page: (page.project, page.experiment, page.attempt_id))
+    rows = [_live_row(page, ledger, runs.get(page.run_id), budgets) for page in pages]
+    shown = {row.run_id for row in rows}
+    rows += [_ended_row(run, budgets) for run in _others(runs, shown, show_all=show_all)]
+    return Overview(rows, damaged, warnings)
+
+
+def _others(runs: Mapping[str, RunSummary], shown: set[str], *, show_all: bool) -> list[RunSummary]:
+    """Paused runs, which wait for somebody, and on demand what ended lately."""
+    oldest = datetime.now(timezone.utc) - _RECENT
+    found = [
+        run
+        for run_id, run in runs.items()
+        if run_id not in shown
+        and (run.ended_at or run.started_at or oldest) > oldest
+        and (show_all or run.status == "PAUSED")
+    ]
+    return found[:_RECENT_COUNT]
+
+
+def _live_row(
+    page: LiveRun,
+    ledger: Ledger | None,
+    run: RunSummary | None,
+    budgets: Mapping[str, BudgetSummary],
+) -> Row:
+    earlier = _earlier_cost(page, ledger, run)
+    cost = page.cost_so_far
+    if cost is not None and earlier is not None and earlier.currency == cost.currency:
+        cost = cost + earlier
+    return Row(
+        run_id=page.run_id,
+        experiment=f"{page.project}/{page.experiment}",
+        name=page.name,
+        state=state_of(page),
+        resource=page.resource,
+        step=page.step if page.reports and page.progress_count else None,
+        cost=cost,
+        has_unpriced=cost is None,
+        price_per_hour=page.price_per_hour,
+        budget=budgets.get(page.budget_id),
+        since_progress=page.since_progress if page.reports else None,
+        last_word=page.reason,
+        live=page,
+    )
+
+
+def _earlier_cost(page: LiveRun, ledger: Ledger | None, run: RunSummary | None) -> Money | None:
+    if ledger is None or run is None or run.attempt_count < 2:
+        return None
+    others = (a for a in ledger.attempts(page.run_id) if a.attempt.attempt_id != page.attempt_id)
+    costs = sum_by_currency(a.metered_cost for a in others if a.metered_cost is not None)
+    return costs[0] if costs else None
+
+
+def _ended_row(run: RunSummary, budgets: Mapping[str, BudgetSummary]) -> Row:
+    experiment = f"{run.run.project}/{run.run.experiment}"
+    return Row(
+        run_id=run.run.run_id,
+        experiment=experiment,
+        name=run.run.name,
+        state="lost" if run.status == "RUNNING" else run.status.lower(),
+        resource="",
+        step=None,
+        cost=run.metered_cost,
+        has_unpriced=run.metered_cost is None or run.unpriced_time > timedelta(0),
+        price_per_hour=None,
+        budget=budgets.get(f"experiment:{experiment}"),
+        since_progress=None,
+        last_word=run.reason,
+        ended=run,
+    )
+
+
+def state_of(page: LiveRun) -> str:
+    """What a live run does, in a word or two. Four states stay apart: no signal is not silence."""
+    limit = page.silence_limit or DEFAULT_SILENCE_LIMIT
+    if not page.is_alive:
+        return "gone"
+    if page.directive in _STATE_OF_DIRECTIVE:
+        return _STATE_OF_DIRECTIVE[page.directive]
+    if not page.reports:
+        return "no signal"
+    if page.is_long_running:
+        return "long-running"
+    if page.since_progress >= limit * _QUIET_RATIO:
+        return f"silent {format_span(page.since_progress, is_short=True)}"
+    return "working"
+
+
+def _as_json(overview: Overview) -> dict[str, Any]:
+    return {
+        "runs": [_row_json(row) for row in overview.rows],
+        "burn_per_hour": [money_json(money) for money in overview.burn_per_hour()],
+        "damaged_pages": [{"path": path, "why": why} for path, why in overview.damaged_pages],
+        "warnings": overview.warnings,
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    project, _, experiment = row.experiment.partition("/")
+    budget = row.budget
+    result: dict[str, Any] = {
+        "run_id": row.run_id,
+        "project": project,
+        "experiment": experiment,
+        "name": row.name,
+        "state": row.state,
+        "cost": money_json(row.cost),
+        "has_unpriced_time": row.has_unpriced,
+        "price_per_hour": money_json(row.price_per_hour),
+        "last_word": row.last_word,
+        "budget": budget
+        and {
+            **fields_json(budget, "budget_id", "is_hard", "limit", "spent", "held", "available"),
+            "left": money_json(budget.limit - budget.spent),
+        },
+        "live": row.live and fields_json(row.live, *LIVE_FIELDS),
+    }
+    if row.ended is not None:
+        result["ended_at"] = time_json(row.ended.ended_at)
+        result["status"] = row.ended.status
+    return result
