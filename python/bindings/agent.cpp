@@ -140,33 +140,39 @@ void bind_agent_class(py::module_& module) {
       .def(py::init(&make_agent), py::arg("home"), py::kw_only(), py::arg("name"),
            py::arg("interval"), py::arg("silence_limit"), py::arg("directive_grace"),
            py::arg("term_grace"))
-      .def("try_serve", &agent::Agent::try_serve)
-      .def_property_readonly("is_serving", &agent::Agent::is_serving)
-      .def("tick", &agent::Agent::tick, Release());
+      .def("try_serve", [](agent::Agent& self) { return self.try_serve(); })
+      .def_property_readonly("is_serving",
+                             [](const agent::Agent& self) { return self.is_serving(); })
+      .def("tick", [](agent::Agent& self) { return self.tick(); }, Release());
 }
 
 void bind_command_run(py::module_& module) {
   py::class_<CommandRun>(module, "CommandRun", py::is_final())
       .def_static("start", &CommandRun::start, py::arg("options"), Release())
-      .def("tick", &CommandRun::tick, py::arg("agent"), Release())
+      .def(
+          "tick", [](CommandRun& run, agent::Agent& agent) { return run.tick(agent); },
+          py::arg("agent"), Release())
       .def(
           "child_ended",
           [](CommandRun& run, agent::Agent& agent, int exit_code) {
             return std::string(run_status_name(run.child_ended(agent, exit_code)));
           },
           py::arg("agent"), py::arg("exit_code"), Release())
-      .def("has_budget_again", &CommandRun::has_budget_again, Release())
+      .def(
+          "has_budget_again", [](const CommandRun& run) { return run.has_budget_again(); },
+          Release())
       .def_property_readonly("run_id",
                              [](const CommandRun& run) { return run.info().run_id.str(); })
       .def_property_readonly("attempt_id",
                              [](const CommandRun& run) { return run.info().attempt_id.str(); })
-      .def_property_readonly("attempt_number", &CommandRun::attempt_number)
+      .def_property_readonly("attempt_number",
+                             [](const CommandRun& run) { return run.attempt_number(); })
       .def_property_readonly("budget_id",
                              [](const CommandRun& run) { return run.info().budget_id; })
-      .def_property_readonly("home", &CommandRun::home_path)
-      .def_property_readonly("cost", &CommandRun::cost)
-      .def_property_readonly("reason", &CommandRun::reason)
-      .def_property_readonly("warnings", &CommandRun::warnings);
+      .def_property_readonly("home", [](const CommandRun& run) { return run.home_path(); })
+      .def_property_readonly("cost", [](const CommandRun& run) { return run.cost(); })
+      .def_property_readonly("reason", [](const CommandRun& run) { return run.reason(); })
+      .def_property_readonly("warnings", [](const CommandRun& run) { return run.warnings(); });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "convert.hpp"
 
 #include <array>
+#include <cmath>
 
 #include "finops/base/error.hpp"
 
@@ -45,8 +46,23 @@ py::object to_timedelta(Nanoseconds span) {
 
 Nanoseconds from_timedelta(const py::handle& span) {
   if (PyLong_Check(span.ptr()) != 0) {  // a whole number of seconds; floats are taken as well
-    return from_timedelta(py::float_(py::reinterpret_borrow<py::int_>(span)));
+    const double seconds = PyLong_AsDouble(span.ptr());
+    PyErr_Clear();  // an int past a float's range reads as -1 with an error: refused below
+    const bool fits =
+        std::abs(seconds) < 9e9 &&
+        PyObject_RichCompareBool(span.ptr(), py::int_(static_cast<long long>(seconds)).ptr(),
+                                 Py_EQ) == 1;
+    FINOPS_REQUIRE(fits, ErrorCode::InvalidArgument, "a span of more than 292 years");
+    return from_timedelta(py::float_(seconds));
   }
+  static auto* timedelta = new py::object(py::module_::import("datetime").attr("timedelta"));
+  if (PyFloat_Check(span.ptr()) == 0 && !py::isinstance(span, *timedelta)) {
+    throw py::type_error("a span is a datetime.timedelta or a number of seconds, not " +
+                         py::repr(span).cast<std::string>());
+  }
+  const double seconds = PyFloat_Check(span.ptr()) != 0 ? PyFloat_AsDouble(span.ptr()) : 0;
+  FINOPS_REQUIRE(std::abs(seconds) < 9e9, ErrorCode::InvalidArgument,  // also refuses nan
+                 "a span must be a number of seconds below 292 years");
   const auto microseconds = span.cast<std::chrono::microseconds>();
   constexpr std::chrono::microseconds kLimit{INT64_MAX / 1'000};
   FINOPS_REQUIRE(microseconds <= kLimit && microseconds >= -kLimit, ErrorCode::InvalidArgument,

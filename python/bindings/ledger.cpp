@@ -98,7 +98,7 @@ void bind_price_book(py::module_& module) {
             }
           },
           py::arg("ledger"), Release())
-      .def("rows", &PriceBook::rows)
+      .def("rows", [](const PriceBook& book) { return book.rows(); })
       .def(
           "quote",
           [](const PriceBook& book, const std::string& resource) -> py::object {

@@ -76,7 +76,7 @@ void bind_money(py::module_& module) {
       .def("__rmul__", &multiply, py::is_operator())
       .def("__bool__", [](const Money& money) { return !money.is_zero(); })
       .def("__hash__", [](const Money& money) { return py::hash(py::str(money.str())); })
-      .def("__str__", &Money::str)
+      .def("__str__", [](const Money& money) { return money.str(); })
       .def("__repr__",
            [](const Money& money) {
              return "Money('" + money.amount_text() + "', '" + money.currency().str() + "')";

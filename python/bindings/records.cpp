@@ -147,7 +147,8 @@ void bind_others(py::module_& module) {
         .FINOPS_FIELD("run_id", row.run_id.str())
         .FINOPS_FIELD("attempt_id", row.attempt_id.str())
         .def_readonly("step", &Row::step)
-        .def_readonly("path", &Row::path)
+        .FINOPS_FIELD("path", py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefaultAndSize(
+                                  row.path.data(), static_cast<Py_ssize_t>(row.path.size()))))
         .FINOPS_FIELD("confirmed_at", to_datetime(row.confirmed_at));
   }
   {

@@ -104,16 +104,18 @@ void bind_run(py::module_& module) {
       .def(
           "checkpointed",
           [](Run& run, std::int64_t step, const py::object& path) {
-            const auto text = py::module_::import("os").attr("fspath")(path).cast<std::string>();
+            const auto text =
+                py::module_::import("os").attr("fsencode")(path).cast<std::string>();  // bytes
             const py::gil_scoped_release release;
             run.checkpointed(step, text);
           },
           py::arg("step"), py::arg("path"),
           "Confirm that a checkpoint lies whole at `path` (str or PathLike, up to 700 bytes).\n\n"
           "After a CHECKPOINT directive the next one is PAUSE.")
-      .def("commit", &Run::commit, Release(),
-           "Settle up to now: what it returned for survives power loss.\n\n"
-           "Raises LedgerUnavailable if that cannot be had.")
+      .def(
+          "commit", [](Run& run) { run.commit(); }, Release(),
+          "Settle up to now: what it returned for survives power loss.\n\n"
+          "Raises LedgerUnavailable if that cannot be had.")
       .def(
           "request_budget",
           [](Run& run, const Money& amount, const std::string& reason) {
@@ -139,24 +141,32 @@ void bind_run(py::module_& module) {
       .def(
           "finish",
           [](Run& run, const std::string& status, const std::string& reason) {
-            run.finish(parse_run_status(status), reason);
+            const RunStatus end = parse_run_status(status);
+            FINOPS_REQUIRE(end != RunStatus::RUNNING, ErrorCode::InvalidArgument,
+                           "RUNNING is no end; write FINISHED, PAUSED, FAILED or KILLED");
+            run.finish(end, reason);
           },
           py::arg("status"), py::arg("reason"), Release())
       .def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
       .def_property_readonly("attempt_id",
                              [](const Run& run) { return run.info().attempt_id.str(); })
-      .def_property_readonly("attempt_number", &Run::attempt_number)
+      .def_property_readonly("attempt_number", [](const Run& run) { return run.attempt_number(); })
       .def_property_readonly("project", [](const Run& run) { return run.info().project; })
       .def_property_readonly("experiment", [](const Run& run) { return run.info().experiment; })
       .def_property_readonly("name", [](const Run& run) { return run.info().name; })
-      .def_property_readonly("resume_from", &Run::resume_from)
-      .def_property_readonly("cost", py::cpp_function(&Run::cost, Release()))
-      .def_property_readonly("price_per_hour", &Run::price_per_hour)
-      .def_property_readonly("budget", py::cpp_function(&Run::budget, Release()))
+      .def_property_readonly("resume_from", [](const Run& run) { return run.resume_from(); })
+      .def_property_readonly("cost",
+                             py::cpp_function([](const Run& run) { return run.cost(); }, Release()))
+      .def_property_readonly("price_per_hour", [](const Run& run) { return run.price_per_hour(); })
+      .def_property_readonly("budget", py::cpp_function([](const Run& run) { return run.budget(); },
+                                                        Release()))
       .def_property_readonly("status", [](const Run& run) { return run_status_name(run.status()); })
-      .def_property_readonly("reason", py::cpp_function(&Run::reason, Release()))
-      .def_property_readonly("is_owner", &Run::is_owner)
-      .def_property_readonly("warnings", py::cpp_function(&Run::warnings, Release()))
+      .def_property_readonly("reason", py::cpp_function([](const Run& run) { return run.reason(); },
+                                                        Release()))
+      .def_property_readonly("is_owner", [](const Run& run) { return run.is_owner(); })
+      .def_property_readonly("warnings",
+                             py::cpp_function([](const Run& run) { return run.warnings(); },
+                                              Release()))
       .def_property_readonly("slow_path_time",
                              [](const Run& run) { return to_timedelta(run.slow_path_time()); });
   add_hot_methods(type);

@@ -114,7 +114,7 @@ def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -
     target = run if run is not None else (_open_runs[-1] if _open_runs else None)
     if target is None:
         return
-    target.finish(status, reason)
+    target.finish(status, reason.encode("utf-8", "replace").decode())
     with contextlib.suppress(ValueError):
         _open_runs.remove(target)
 
@@ -151,7 +151,7 @@ def _tracked(arguments: Mapping[str, Any]) -> Iterator[Run]:
         finish(run, "KILLED", "interrupted by the user")
         raise
     except BaseException as error:
-        finish(run, "FAILED", f"{type(error).__name__}: {error}")
+        finish(run, "FAILED", _describe(error))
         raise
     finish(run)
 
@@ -165,15 +165,16 @@ class track(contextlib.ContextDecorator):  # noqa: N801 - used like a function, 
 
     def __init__(self, **arguments: Any) -> None:
         self._arguments = arguments
-        self._context: contextlib.AbstractContextManager[Run] | None = None
+        self._contexts: list[contextlib.AbstractContextManager[Run]] = []
 
     def __enter__(self) -> Run:
-        self._context = _tracked(self._arguments)
-        return self._context.__enter__()
+        context = _tracked(self._arguments)
+        run = context.__enter__()
+        self._contexts.append(context)  # one object may be entered again while it is open
+        return run
 
     def __exit__(self, *exception: Any) -> bool | None:
-        assert self._context is not None
-        return self._context.__exit__(*exception)
+        return self._contexts.pop().__exit__(*exception)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:  # type: ignore[override]
         @functools.wraps(function)
@@ -184,8 +185,21 @@ class track(contextlib.ContextDecorator):  # noqa: N801 - used like a function, 
         return tracked
 
 
+def _describe(error: BaseException) -> str:
+    # The user's own exception goes on whatever its text does.
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
+
+
 def _span(value: timedelta | float | None) -> timedelta | None:
-    return timedelta(seconds=value) if isinstance(value, (int, float)) else value
+    if not isinstance(value, (int, float)):
+        return value
+    try:
+        return timedelta(seconds=value)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(f"silence_limit must be a span of time, not {value!r}") from error
 
 
 def _seconds(variable: str, text: str) -> timedelta:
@@ -202,7 +216,7 @@ def _finish_open_runs() -> None:
         if error is None:
             finish(run)
         else:
-            finish(run, "FAILED", f"{type(error).__name__}: {error}")
+            finish(run, "FAILED", _describe(error))
 
 
 atexit.register(_finish_open_runs)

@@ -86,7 +86,9 @@ void Run::enter_slow_path() noexcept {
   try {
     look(before);
   } catch (...) {
-    // Never into the training step. look() has set a deadline before anything could fail.
+    // Never into the training step; look() has set a deadline before anything could fail. Even
+    // building a message might throw here, so it is only counted.
+    slow_path_failures_.fetch_add(1, std::memory_order_relaxed);
   }
   slow_path_ns_.fetch_add((SystemClock{}.now().monotonic - before.monotonic).count(),
                           std::memory_order_relaxed);
@@ -233,6 +235,8 @@ RequestId Run::request_budget(Money amount, const std::string& reason) {
                  "this run has no budget to ask for more of");
   FINOPS_REQUIRE(!ledger_path_.empty(), ErrorCode::LedgerUnavailable,
                  "there is no ledger to put the request in");
+  FINOPS_REQUIRE(!reason.empty(), ErrorCode::InvalidArgument,
+                 "a request for more money needs a reason");
   BudgetRequest request;
   request.request_id = RequestId{random_id_text(8)};
   request.budget_id = BudgetId{info().budget_id};
@@ -291,7 +295,11 @@ std::string Run::reason() const {
 
 std::vector<std::string> Run::warnings() const {
   const std::lock_guard<std::mutex> guard(mutex_);
-  return warnings_;
+  std::vector<std::string> all = warnings_;
+  if (const std::uint32_t failures = slow_path_failures_.load(); failures > 0) {
+    all.push_back("settling failed unexpectedly " + std::to_string(failures) + " times");
+  }
+  return all;
 }
 
 void Run::warn(const std::string& message) {

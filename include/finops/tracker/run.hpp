@@ -145,6 +145,7 @@ class Run {
   std::atomic<std::int64_t> deadline_ns_{0};
   std::atomic<std::uint32_t> own_directive_{0};
   std::atomic<std::int64_t> slow_path_ns_{0};
+  std::atomic<std::uint32_t> slow_path_failures_{0};
   std::atomic<RunStatus> status_{RunStatus::RUNNING};
 
   pulse::ProcessLine ignored_line_{};  // where a process that is not the reporter writes

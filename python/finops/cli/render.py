@@ -71,6 +71,12 @@ def format_money(money: Money | None) -> str:
     return f"-{sign}{text[1:]}" if text.startswith("-") else f"{sign}{text}"
 
 
+def format_price(text: str) -> str:
+    """The ledger's "88.4899 USD/h" as "$88.49/h"; "unknown" if it is empty."""
+    amount, _, unit = text.rpartition("/")
+    return f"{format_money(Money.parse(amount))}/{unit}" if amount else UNKNOWN
+
+
 def money_text(money: Money | None) -> Text:
     """`format_money` with a colour for what is not known."""
     return Text(format_money(money), style="yellow" if money is None else "")
@@ -148,7 +154,9 @@ def money_json(money: Money | None) -> dict[str, str] | None:
 
 def time_json(time: datetime | None) -> str | None:
     """ISO 8601 in UTC."""
-    return None if time is None else time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return (
+        None if time is None else time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    )
 
 
 def fields_json(record: object, *names: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Does not own: money and decisions (CommandRun and Agent, the C++ core).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from finops.agent import Agent, AgentReport, CommandRun, RunOptions
 from finops.errors import BudgetExhausted, FinopsError
 from finops.ledger import DecisionRecord, open_ledger
 
-from .render import format_money, format_span, print_error, print_note
+from .render import format_money, format_price, format_span, print_error, print_note
 from .waiting import SignalWaiter
 
 EXIT_NOT_FOUND = 127
@@ -125,10 +126,8 @@ class Supervisor:
         if self._child is None or self._child.returncode is not None:
             return
         is_second_try = number == signal.SIGINT and self._interrupts > 1
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it may have ended just now
             os.killpg(self._child.pid, signal.SIGKILL if is_second_try else number)
-        except ProcessLookupError:
-            pass  # it has just ended
 
     def _announce(self, run: CommandRun) -> None:
         self._warn(run.warnings)
@@ -139,7 +138,7 @@ class Supervisor:
         try:
             ledger = open_ledger(run.home, read_only=True)
             price = ledger.attempts(run.run_id)[-1].price
-            parts.append(price or "price unknown")
+            parts.append(format_price(price) if price else "price unknown")
             budget = ledger.budget(run.budget_id) if run.budget_id else None
             if budget is not None:
                 left = budget.limit - budget.spent
@@ -164,8 +163,10 @@ class Supervisor:
         place = next((name for key, name in _SCHEDULERS.items() if key in os.environ), None)
         if place is not None or not self._options.waits:
             why = f" (waiting inside {place} would hold its GPUs)" if place else ""
-            print_note(f"exit code {EXIT_PAUSED}: paused{why}; afterwards go on with: "
-                       f"finops run --resume {run.run_id} ...")
+            print_note(
+                f"exit code {EXIT_PAUSED}: paused{why}; afterwards go on with: "
+                f"finops run --resume {run.run_id} ..."
+            )
             return None
         print_note(f"waiting for more budget; Ctrl-C leaves with exit code {EXIT_PAUSED}")
         return self._wait_for_budget(run, waiter)
@@ -187,14 +188,18 @@ class Supervisor:
             print_note(spent)
             checkpoint = ledger.last_checkpoint(run.run_id)
             if checkpoint is None:
-                print_note("no checkpoint was reported: the next attempt begins anew, unless the "
-                           "command keeps checkpoints of its own")
+                print_note(
+                    "no checkpoint was reported: the next attempt begins anew, unless the "
+                    "command keeps checkpoints of its own"
+                )
             else:
                 print_note(f"checkpoint: step {checkpoint.step}, {checkpoint.path}")
             if is_at_budget and budget is not None:
-                print_note("ask for more with: "
-                           + f'finops budget request {experiment} "2 {budget.limit.currency}" '
-                           + '--why "..."')
+                print_note(
+                    "ask for more with: "
+                    + f'finops budget request {experiment} "2 {budget.limit.currency}" '
+                    + '--why "..."'
+                )
         except FinopsError as error:
             print_note(f"warning: {error}")
         return is_at_budget
