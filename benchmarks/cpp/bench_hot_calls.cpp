@@ -18,26 +18,24 @@ namespace {
 
 constexpr double kGoalNs = 5;  // design goal of a hot call, loop included
 
+std::unique_ptr<Run> start_run(const std::string& home) {
+  RunOptions options;
+  options.project = "benchmark";
+  options.experiment = "hot_calls";
+  options.budget = Money::parse("1000000 USD");
+  options.price = "36 USD/h";
+  options.price_book =
+      R"({"schema": "finops-price-book", "schema_version": 1, "book_version": "", "skus": []})";
+  options.home = home;
+  options.lease_terms.term = std::chrono::hours{24};
+  return Run::start(options);
+}
+
 /// One run for all benchmarks of the process: with a budget, and a lease of a day.
 Run& tracked_run() {
-  struct Tracked {
-    bench::TemporaryFolder home;
-    std::unique_ptr<Run> run;
-  };
-  static const Tracked tracked = [] {
-    Tracked made;
-    RunOptions options;
-    options.project = "benchmark";
-    options.experiment = "hot_calls";
-    options.budget = Money::parse("1000000 USD");
-    options.price = "36 USD/h";
-    options.price_book = R"({"schema_version": 1, "prices": []})";
-    options.home = made.home.path();
-    options.lease_terms.term = std::chrono::hours{24};
-    made.run = Run::start(options);
-    return made;
-  }();
-  return *tracked.run;
+  static const bench::TemporaryFolder home;
+  static const std::unique_ptr<Run> run = start_run(home.path());
+  return *run;
 }
 
 void report(benchmark::State& state, Nanoseconds slow_before) {

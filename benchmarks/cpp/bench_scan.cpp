@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 
@@ -32,6 +33,7 @@ constexpr double kColdGoalMs = 500;
 
 void make_pages(const std::string& live_path) {
   const ClockReading now = SystemClock{}.now();
+  const ProcessIdentity process = current_process();
   for (int i = 0; i < kPageCount; ++i) {
     pulse::PageInfo info;
     info.run_id = new_run_id();
@@ -42,7 +44,7 @@ void make_pages(const std::string& live_path) {
     info.user_name = "somebody";
     info.host = "localhost";
     info.resource = "8xH100";
-    info.process = this_process();
+    info.process = process;
     info.started_at = now;
     const auto page = pulse::OwnPage::create(live_path, info);  // its end leaves the file
     page->page().process.progress_count.store(1, std::memory_order_relaxed);

@@ -5,6 +5,7 @@ Usage: demo.py    (about a minute; touches only a temporary folder)
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -61,15 +62,13 @@ def budget_demo(folder: Path, environment: dict[str, str]) -> None:
 
 
 def _wait_for_pause(environment: dict[str, str]) -> None:
-    import json
-
     for _ in range(WAIT_SECONDS * 2):
         answer = subprocess.run(
             [*FINOPS, "report", "--json"], env=environment, capture_output=True, text=True
         )
         if answer.returncode == 0:
-            runs = json.loads(answer.stdout)["runs"]
-            if any(run["status"] == "PAUSED" for run in runs):
+            experiments = json.loads(answer.stdout)["experiments"]
+            if any(run["status"] == "PAUSED" for run in experiments[0]["runs"]):
                 time.sleep(0.5)  # lets `finops run` finish its sentence
                 return
         time.sleep(0.5)
