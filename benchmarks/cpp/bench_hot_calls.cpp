@@ -1,7 +1,7 @@
 // bench_hot_calls.cpp - what progress, heartbeat and check_budget cost a C++ training loop.
 //
 // The lease is long enough that no slow path falls into the measurement; the counter `slow_ns`
-// says so. The rows `EmptyLoop` and `CoarseClock` are what a call cannot go below: each of ours
+// says so. The rows `empty_loop` and `coarse_clock` are what a call cannot go below: each of ours
 // reads CLOCK_MONOTONIC_COARSE once, to see whether its lease has to be renewed.
 #include <benchmark/benchmark.h>
 
@@ -33,8 +33,8 @@ std::unique_ptr<Run> start_run(const std::string& home) {
 
 /// One run for all benchmarks of the process: with a budget, and a lease of a day.
 Run& tracked_run() {
-  static const bench::TemporaryFolder home;
-  static const std::unique_ptr<Run> run = start_run(home.path());
+  static bench::TemporaryFolder home;
+  static std::unique_ptr<Run> run = start_run(home.path());
   return *run;
 }
 
@@ -44,22 +44,22 @@ void report(benchmark::State& state, Nanoseconds slow_before) {
       static_cast<double>((tracked_run().slow_path_time() - slow_before).count());
 }
 
-void EmptyLoop(benchmark::State& state) {
+void empty_loop(benchmark::State& state) {
   std::int64_t step = 0;
   for (auto _ : state) {
     benchmark::DoNotOptimize(++step);
   }
 }
-BENCHMARK(EmptyLoop);
+BENCHMARK(empty_loop);
 
-void CoarseClock(benchmark::State& state) {
+void coarse_clock(benchmark::State& state) {
   for (auto _ : state) {
     benchmark::DoNotOptimize(coarse_monotonic_now());
   }
 }
-BENCHMARK(CoarseClock);
+BENCHMARK(coarse_clock);
 
-void Progress(benchmark::State& state) {
+void progress(benchmark::State& state) {
   Run& run = tracked_run();
   const Nanoseconds slow_before = run.slow_path_time();
   std::int64_t step = 0;
@@ -68,9 +68,9 @@ void Progress(benchmark::State& state) {
   }
   report(state, slow_before);
 }
-BENCHMARK(Progress);
+BENCHMARK(progress);
 
-void Heartbeat(benchmark::State& state) {
+void heartbeat(benchmark::State& state) {
   Run& run = tracked_run();
   const Nanoseconds slow_before = run.slow_path_time();
   for (auto _ : state) {
@@ -78,9 +78,9 @@ void Heartbeat(benchmark::State& state) {
   }
   report(state, slow_before);
 }
-BENCHMARK(Heartbeat);
+BENCHMARK(heartbeat);
 
-void CheckBudget(benchmark::State& state) {
+void check_budget(benchmark::State& state) {
   Run& run = tracked_run();
   const Nanoseconds slow_before = run.slow_path_time();
   for (auto _ : state) {
@@ -88,7 +88,7 @@ void CheckBudget(benchmark::State& state) {
   }
   report(state, slow_before);
 }
-BENCHMARK(CheckBudget);
+BENCHMARK(check_budget);
 
 }  // namespace
 }  // namespace finops

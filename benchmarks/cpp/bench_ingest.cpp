@@ -186,7 +186,7 @@ void report(benchmark::State& state, const Samples& samples) {
 }
 
 /// The iteration time is the ledger's; the other two are in the counters.
-void Ingest(benchmark::State& state) {
+void ingest(benchmark::State& state) {
   const bench::TemporaryFolder folder;
   const std::string same_schema_path = folder.path() + "/same_schema.db";
   (void)add_attempts(*open_ledger(same_schema_path, {}));
@@ -219,7 +219,7 @@ void Ingest(benchmark::State& state) {
   }
   report(state, samples);
 }
-BENCHMARK(Ingest)
+BENCHMARK(ingest)
     ->Unit(benchmark::kMillisecond)
     ->UseManualTime()
     ->Iterations(bench::is_short() ? 30 : 300);

@@ -2,10 +2,10 @@
 //
 // A forked child makes the pages with OwnPage and ends; to the scanner they are pages of others.
 // Every measured scan also reads the progress of every page, as the guard does.
-// WarmScan: the pages are mapped already. ColdScan: a new scanner opens, maps and checks them all.
-// ColdScanUncached: the same after the kernel was told to forget the pages' data. Names and inodes
-// stay in its caches (dropping those takes root and hurts all others on the machine); the counter
-// `cached_pages` says how much of the data it kept all the same.
+// warm_scan: the pages are mapped already. cold_scan: a new scanner opens, maps and checks them
+// all. cold_scan_uncached: the same after the kernel was told to forget the pages' data. Names and
+// inodes stay in its caches (dropping those takes root and hurts all others on the machine); the
+// counter `cached_pages` says how much of the data it kept all the same.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -99,7 +99,7 @@ class LiveFolder {
 };
 
 const LiveFolder& live_folder() {
-  static const LiveFolder folder;
+  static LiveFolder folder;
   return folder;
 }
 
@@ -119,7 +119,7 @@ void check(benchmark::State& state, std::uint64_t sum) {
   }
 }
 
-void WarmScan(benchmark::State& state) {
+void warm_scan(benchmark::State& state) {
   pulse::PageScanner scanner(live_folder().path());
   check(state, look(scanner));
   for (auto _ : state) {
@@ -128,7 +128,7 @@ void WarmScan(benchmark::State& state) {
   state.counters["goal"] = kWarmGoalMs;
   state.counters["pages"] = kPageCount;
 }
-BENCHMARK(WarmScan)->Unit(benchmark::kMillisecond);
+BENCHMARK(warm_scan)->Unit(benchmark::kMillisecond);
 
 void scan_with_new_scanners(benchmark::State& state, bool drops_cache) {
   int kept = 0;
@@ -150,11 +150,11 @@ void scan_with_new_scanners(benchmark::State& state, bool drops_cache) {
   }
 }
 
-void ColdScan(benchmark::State& state) { scan_with_new_scanners(state, false); }
-BENCHMARK(ColdScan)->Unit(benchmark::kMillisecond)->UseManualTime();
+void cold_scan(benchmark::State& state) { scan_with_new_scanners(state, false); }
+BENCHMARK(cold_scan)->Unit(benchmark::kMillisecond)->UseManualTime();
 
-void ColdScanUncached(benchmark::State& state) { scan_with_new_scanners(state, true); }
-BENCHMARK(ColdScanUncached)->Unit(benchmark::kMillisecond)->UseManualTime()->Iterations(1);
+void cold_scan_uncached(benchmark::State& state) { scan_with_new_scanners(state, true); }
+BENCHMARK(cold_scan_uncached)->Unit(benchmark::kMillisecond)->UseManualTime()->Iterations(1);
 
 }  // namespace
 }  // namespace finops

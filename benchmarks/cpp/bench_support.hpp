@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
@@ -49,7 +50,7 @@ inline double quantile(std::vector<double> samples, double ratio) {
   }
   std::sort(samples.begin(), samples.end());
   const double last = static_cast<double>(samples.size() - 1);
-  return samples[static_cast<std::size_t>(last * ratio + 0.5)];
+  return samples[static_cast<std::size_t>(std::lround(last * ratio))];
 }
 
 }  // namespace finops::bench

@@ -125,7 +125,7 @@ def rows_of_google_benchmark(path: pathlib.Path) -> list[Row]:
         is_ratio = "ratio" in first
         rows.append(
             row_of(
-                path.stem,
+                path.stem.replace("_", "/", 1),  # cpp_scan: cpp/scan
                 case,
                 first["time_unit"],
                 [entry["real_time"] for entry in entries],

@@ -16,7 +16,12 @@ namespace {
 constexpr Nanoseconds kRetry = std::chrono::seconds{1};
 constexpr Nanoseconds kLongestLook = std::chrono::hours{1};
 // A step must not wait longer than this for the ledger's lock; a commit itself cannot be cut short.
+// While the ledger is away, hardly at all.
 constexpr Nanoseconds kSlowPathTimeout = std::chrono::seconds{1};
+constexpr Nanoseconds kTimeoutAfterFailure = std::chrono::milliseconds{50};
+constexpr Nanoseconds kExitTimeout = std::chrono::milliseconds{500};
+// Between the end of one slow path and the begin of the next, whatever the plan says.
+constexpr Nanoseconds kShortestLook = std::chrono::milliseconds{20};
 constexpr Nanoseconds kLongestSilence = std::chrono::hours{24};
 
 using SlowPathWrapper = void (*)(void (*body)(Run*) noexcept, Run* run);
@@ -90,8 +95,14 @@ void Run::enter_slow_path() noexcept {
     // building a message might throw here, so it is only counted.
     slow_path_failures_.fetch_add(1, std::memory_order_relaxed);
   }
-  slow_path_ns_.fetch_add((SystemClock{}.now().monotonic - before.monotonic).count(),
-                          std::memory_order_relaxed);
+  // The wait for the ledger may have outlasted the deadline that was set before it.
+  const MonotonicTime after = SystemClock{}.now().monotonic;
+  const Nanoseconds pause = ledger_failure_count_ > 0 ? kRetry : kShortestLook;
+  const std::int64_t soonest = (after + pause).time_since_epoch().count();
+  if (deadline_ns_.load(std::memory_order_relaxed) < soonest) {
+    deadline_ns_.store(soonest, std::memory_order_relaxed);
+  }
+  slow_path_ns_.fetch_add((after - before.monotonic).count(), std::memory_order_relaxed);
 }
 
 void Run::set_deadline(ClockReading now, Nanoseconds elapsed, Nanoseconds target) noexcept {
@@ -127,7 +138,9 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
       throw Error(ErrorCode::LedgerUnavailable, "there is no home folder");
     }
     const std::unique_ptr<Ledger> ledger =
-        open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kSlowPathTimeout});
+        open_ledger(home_path_ + "/ledger.db",
+                    {.busy_timeout =
+                         ledger_failure_count_ == 0 ? kSlowPathTimeout : kTimeoutAfterFailure});
     if (!account_.has_value()) {
       account_ = agent::account_of(*ledger, info());
     }
@@ -135,8 +148,11 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
     agent::import_checkpoint(*ledger, info(), page_->page());
     lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                                 agent::lease_terms_of(info()));
+    ledger_failure_count_ = 0;
+    record_pending_decision(*ledger);
   } catch (const std::exception& error) {
     warn(error.what());
+    ++ledger_failure_count_;
     rule = Rule::Lease;
   }
   direct(now, elapsed, rule);
@@ -164,24 +180,23 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Rule rule) {
                     : "the budget " + info().budget_id +
                           " is used up: what is left pays for the checkpoint and the stop";
   if (own_directive_.exchange(number(directive)) == 0) {
-    record_own_directive(directive, rule, own_reason_);
+    pending_decision_ = DecisionRecord{.attempt_id = info().attempt_id,
+                                       .sequence = 0,
+                                       .directive = directive,
+                                       .rule = rule,
+                                       .rung = Rung::Directive,
+                                       .reason = own_reason_,
+                                       .decided_by = "process",
+                                       .decided_at = now.utc};
   }
   set_deadline(now, elapsed, std::min(elapsed + kRetry, std::max(half_way, elapsed)));
 }
 
-void Run::record_own_directive(Directive directive, Rule rule, const std::string& reason) {
-  try {
-    open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kSlowPathTimeout})
-        ->add_decision({.attempt_id = info().attempt_id,
-                        .sequence = 0,
-                        .directive = directive,
-                        .rule = rule,
-                        .rung = Rung::Directive,
-                        .reason = reason,
-                        .decided_by = "process",
-                        .decided_at = SystemClock{}.now().utc});
-  } catch (const std::exception& error) {
-    warn(error.what());  // the directive itself stands: spending fails closed
+// The directive stands at once (spending fails closed); the ledger is told when it can be reached.
+void Run::record_pending_decision(Ledger& ledger) {
+  if (pending_decision_.has_value()) {
+    ledger.add_decision(*pending_decision_);
+    pending_decision_.reset();
   }
 }
 
@@ -266,12 +281,20 @@ void Run::expect_silence(Nanoseconds span, const std::string& why) {
   heartbeat();
 }
 
+std::unique_lock<std::mutex> Run::lock_unless_forked() const {
+  // In a forked child the lock may be held by a thread that does not exist there.
+  return page_->is_owner() ? std::unique_lock(mutex_) : std::unique_lock(mutex_, std::try_to_lock);
+}
+
 std::optional<Money> Run::cost() const {
   if (!rate_.has_value()) {
     return std::nullopt;
   }
   const Nanoseconds running = SystemClock{}.now().boot - info().started_at.boot;
-  const std::lock_guard<std::mutex> guard(mutex_);
+  const std::unique_lock<std::mutex> lock = lock_unless_forked();
+  if (!lock.owns_lock()) {
+    return rate_->cost_of(running);
+  }
   const Money own = rate_->cost_of(status_.load() == RunStatus::RUNNING ? running : ended_after_);
   return earlier_cost_.has_value() ? own + *earlier_cost_ : own;
 }
@@ -288,14 +311,17 @@ std::optional<BudgetSummary> Run::budget() const {
 }
 
 std::string Run::reason() const {
-  const std::lock_guard<std::mutex> guard(mutex_);
+  const std::unique_lock<std::mutex> lock = lock_unless_forked();
+  if (!lock.owns_lock()) {
+    return {};
+  }
   const bool is_told = agent_->directive.load(std::memory_order_acquire) != 0;
   return own_reason_.empty() && is_told ? pulse::read_reason(page_->page()) : own_reason_;
 }
 
 std::vector<std::string> Run::warnings() const {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  std::vector<std::string> all = warnings_;
+  const std::unique_lock<std::mutex> lock = lock_unless_forked();
+  std::vector<std::string> all = lock.owns_lock() ? warnings_ : std::vector<std::string>{};
   if (const std::uint32_t failures = slow_path_failures_.load(); failures > 0) {
     all.push_back("settling failed unexpectedly " + std::to_string(failures) + " times");
   }
@@ -337,7 +363,10 @@ void Run::conclude(RunStatus status, const std::string& reason) {
   if (is_attached_ || home_path_.empty() || !page_->is_on_disk()) {
     return;  // `finops run` sees the end of its child and settles
   }
-  const std::unique_ptr<Ledger> ledger = open_ledger(home_path_ + "/ledger.db", {});
+  const std::unique_ptr<Ledger> ledger =
+      open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout});
+  agent::account_of(*ledger, info());
+  record_pending_decision(*ledger);
   agent::conclude_attempt(*ledger, info(), page_->page(),
                           {.metered_until = ended_after_, .gone_at = ended_after_},
                           {.status = status, .reason = reason, .ended_at = now.utc});

@@ -11,12 +11,13 @@ import pathlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-import finops
 import hypothesis
 import pytest
+from python_scripts import Scripts
+
+import finops
 from finops._core import Agent, Ledger
 from finops._run import _open_runs
-from python_scripts import Scripts
 
 # The same examples every time: a suite that CI runs must not fail by chance.
 hypothesis.settings.register_profile("finops", derandomize=True, deadline=None, database=None)

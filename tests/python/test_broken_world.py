@@ -1,23 +1,24 @@
-"""A broken world: damaged ledgers, bad homes, full disks, locks, and texts that say nothing.
+"""A broken world: damaged ledgers, bad homes, full disks, damaged pages, locks.
 
 Rule: observation fails open (a warning, training goes on), spending fails closed (an error).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
-import finops
 import pytest
+from python_scripts import Scripts
+
+import finops
 from finops import Money, Run, errors
 from finops._core import Ledger, live_runs
-from python_scripts import Scripts
 
 Start = Callable[..., Run]
 OpenLedger = Callable[[], Ledger]
@@ -27,6 +28,13 @@ def make_ledger(start: Start, home: pathlib.Path) -> pathlib.Path:
     """A home with one finished run; returns the path of its ledger."""
     finops.finish(start(experiment="before"))
     return home / "ledger.db"
+
+
+def about_equal(left: Money | None, right: Money | None) -> bool:
+    """Within 10 us of use: the page and the process read two clocks, one after the other."""
+    assert left is not None
+    assert right is not None
+    return Money("-0.0000001") < left - right < Money("0.0000001")
 
 
 def wipe_logs(ledger: pathlib.Path) -> None:
@@ -81,8 +89,7 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("damage", "error"), DAMAGES)
 def test_a_damaged_ledger_stops_no_training(
-    start: Start, home: pathlib.Path, damage: Callable[[pathlib.Path], None],
-    error: type[Exception]
+    start: Start, home: pathlib.Path, damage: Callable[[pathlib.Path], None], error: type[Exception]
 ) -> None:
     """Without a budget: a warning, and every call works; with one: the error, and no run."""
     ledger = make_ledger(start, home)
@@ -107,8 +114,7 @@ def test_a_damaged_ledger_stops_no_training(
 
 @pytest.mark.parametrize(("damage", "error"), DAMAGES)
 def test_errors_of_a_damaged_ledger_name_it(
-    start: Start, home: pathlib.Path, damage: Callable[[pathlib.Path], None],
-    error: type[Exception]
+    start: Start, home: pathlib.Path, damage: Callable[[pathlib.Path], None], error: type[Exception]
 ) -> None:
     ledger = make_ledger(start, home)
     damage(ledger)
@@ -131,10 +137,10 @@ def test_what_ran_without_a_ledger_is_settled_once_it_is_back(
     ledger.rename(home / "damaged.db")
     # Pages of this process are its own until it ends: another one settles them.
     settle = "import finops; finops.finish(finops.init(project='p', experiment='s'))"
-    subprocess.run([os.sys.executable, "-c", settle], check=True, timeout=30)  # type: ignore[attr-defined]
+    subprocess.run([sys.executable, "-c", settle], check=True, timeout=30)
     (found,) = open_ledger().runs(run_id=run_id)
     assert (found.run.name, found.status) == ("blind", "FINISHED")
-    assert found.metered_cost == run.cost
+    assert about_equal(found.metered_cost, run.cost)
     assert open_ledger().verify().problems == []
 
 
@@ -276,7 +282,7 @@ print(run.status, run.cost, flush=True)
     ledger = Ledger(str(small_disk / "ledger.db"), read_only=True)
     (run,) = ledger.runs(experiment="e")
     assert run.status == "FINISHED"
-    assert run.metered_cost == Money(amount)
+    assert about_equal(run.metered_cost, Money(amount))
     assert ledger.verify().problems == []
 
 
@@ -347,8 +353,11 @@ def test_a_locked_ledger_is_waited_for_and_no_longer(
 ) -> None:
     """5 s: then a run without a budget goes on with a warning; a hard budget raises."""
     make_ledger(start, home)
-    (lock,) = [path for path in home.iterdir() if path.name.startswith("ledger")
-               and path.name.endswith("lock")]
+    (lock,) = [
+        path
+        for path in home.iterdir()
+        if path.name.startswith("ledger") and path.name.endswith("lock")
+    ]
     holder = scripts.start(HOLD.format(path=str(lock)))
     scripts.read_line(holder)
     hard = scripts.start(
@@ -379,96 +388,6 @@ os._exit(0)
 def test_a_read_only_reader_needs_no_lock(start: Start, home: pathlib.Path) -> None:
     ledger = make_ledger(start, home)
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
-        ((count,),) = connection.execute("SELECT count(*) FROM run").fetchall()
+        ((count,),) = connection.execute("SELECT count(*) FROM runs").fetchall()
         assert count == 1
     connection.close()
-
-
-# Texts.
-
-
-@pytest.mark.parametrize("text", ["5", "USD", "five USD", "5,00 USD", "5 usd", "", " ", "1e3 USD"])
-def test_malformed_budgets(start: Start, text: str) -> None:
-    with pytest.raises(errors.InvalidMoney) as refused:
-        start(budget=text)
-    assert isinstance(refused.value, ValueError)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["24", "24 USD", "USD/h", "24 USD/day", "24 USD/gpu", "24 USD/h/gpu", "-1 USD/h", "/h",
-     "24 $/h", "1e3 USD/h", "24 USD/h ", "0.0000000000001 USD/h"],
-)
-def test_malformed_prices(start: Start, text: str) -> None:
-    with pytest.raises(errors.InvalidMoney):
-        start(price=text, resources="8xH100")
-
-
-def test_money_that_is_negative_or_out_of_range(start: Start) -> None:
-    with pytest.raises(errors.InvalidMoney, match="negative"):
-        start(budget="-5 USD")
-    with pytest.raises(errors.InvalidMoney, match="negative"):
-        start(price="-24 USD/h")
-    for price in ("99999999999999999999999999 USD/h", "9" * 40 + " USD/h"):
-        with pytest.raises(errors.MoneyOverflow):
-            start(price=price)
-    with pytest.raises(errors.MoneyOverflow):
-        start(budget="99999999999999999999999999 USD")
-
-
-def test_a_price_per_gpu_needs_a_count(start: Start) -> None:
-    with pytest.raises(errors.InvalidArgument, match="resources"):
-        start(price="3 USD/gpu/h")
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["8x", "0xH100", "1000001xH100", "H100:2", "H100:0", "H100:x", "2xH100:0.5",
-     "H100@", "H 100", "H100\n", "x" * 96, "H100@aws:a:b:c"],
-)
-def test_malformed_resources(text: str) -> None:
-    with pytest.raises(errors.InvalidArgument):
-        finops.init(project="p", experiment="e", resources=text)
-
-
-@pytest.mark.parametrize(("text", "nearest"), [("H1O0", "H100"), ("A100-80", "A100-80GB"),
-                                                ("4xh20", "H200")])
-def test_an_unknown_gpu_names_the_three_nearest(text: str, nearest: str) -> None:
-    with pytest.raises(errors.UnknownResource, match="nearest: ") as unknown:
-        finops.init(project="p", experiment="e", resources=text)
-    assert isinstance(unknown.value, LookupError)
-    listed = str(unknown.value).split("nearest: ")[1].split(";")[0].split(", ")
-    assert len(listed) == 3
-    assert any(name.startswith(nearest) for name in listed), listed
-    assert "finops prices set" in str(unknown.value)
-
-
-def test_a_name_that_fits_several_lists_them() -> None:
-    with pytest.raises(errors.AmbiguousResource, match="A100-40GB, A100-80GB"):
-        finops.init(project="p", experiment="e", resources="8xA100")
-
-
-def test_a_budget_without_a_price_names_the_way_out(start: Start) -> None:
-    with pytest.raises(errors.UnpricedResource, match="finops prices set"):
-        start(price="", budget="5 USD")
-    start(budget="5 USD", experiment="budgeted")
-    with pytest.raises(errors.UnpricedResource, match="finops prices set"):
-        start(price="", experiment="budgeted")
-
-
-def test_a_price_book_of_ones_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> None:
-    book = tmp_path / "book.json"
-    monkeypatch.setenv("FINOPS_PRICE_BOOK", str(book))
-    with pytest.raises(OSError, match=r"book\.json"):
-        finops.init(project="p", experiment="e", resources="H100")
-    for text in (" ", "{", "[]", json.dumps({"schema": "something else"}), "\0"):
-        book.write_text(text, encoding="utf-8")
-        with pytest.raises((errors.InvalidArgument, errors.UnsupportedSchema)):
-            finops.init(project="p", experiment="e", resources="H100")
-
-
-def test_tags_must_be_json(start: Start) -> None:
-    with pytest.raises(TypeError):
-        start(tags={"x": object()})

@@ -9,11 +9,12 @@ import pathlib
 import time
 from collections.abc import Callable
 
-import finops
 import pytest
+from python_scripts import Scripts
+
+import finops
 from finops import Money
 from finops._core import Agent, Ledger
-from python_scripts import Scripts
 
 OpenLedger = Callable[[], Ledger]
 MakeAgent = Callable[..., Agent]
@@ -37,7 +38,8 @@ while True:
 
 HOLD_LOCK = """
 import fcntl, struct
-descriptor = os.open(os.path.join(os.environ["FINOPS_HOME"], "{file}"), os.O_RDWR | os.O_CREAT, 0o600)
+path = os.path.join(os.environ["FINOPS_HOME"], "{file}")
+descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 fcntl.lockf(descriptor, fcntl.LOCK_EX, 1)
 print("locked", flush=True)
 sys.stdin.readline()
@@ -46,8 +48,11 @@ sys.stdin.readline()
 
 def lock_name(home: pathlib.Path) -> str:
     """The file whose record lock serialises writers."""
-    (path,) = [path for path in home.iterdir() if path.name.startswith("ledger") and
-               path.name.endswith("lock")]
+    (path,) = [
+        path
+        for path in home.iterdir()
+        if path.name.startswith("ledger") and path.name.endswith("lock")
+    ]
     return path.name
 
 

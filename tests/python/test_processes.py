@@ -1,6 +1,6 @@
 """Real processes: what ends without saying so is settled once, and what forks is left alone.
 
-Method: scripts in processes of their own; the ledger is read from here. 36 USD/h is a cent a second.
+Method: scripts in processes of their own; the ledger is read from here. 36 USD/h: a cent a second.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-import finops
 import pytest
+from python_scripts import Scripts
+
+import finops
 from finops import Money
 from finops._core import Ledger, RunSummary, live_runs
-from python_scripts import Scripts
 
 OpenLedger = Callable[[], Ledger]
 INIT = "run = finops.init(project='p', experiment='e', price='36 USD/h', name='n')\n"
@@ -67,9 +68,13 @@ def test_exit_with_a_run_open(
 
 
 def test_track_and_exit_codes_of_a_process(scripts: Scripts, open_ledger: OpenLedger) -> None:
-    for ending, status in (("sys.exit(3)", "FAILED"), (f"sys.exit({finops.EXIT_PAUSED})", "PAUSED")):
+    for ending, status in (
+        ("sys.exit(3)", "FAILED"),
+        (f"sys.exit({finops.EXIT_PAUSED})", "PAUSED"),
+    ):
         scripts.run(
-            f"with finops.track(project='p', experiment='{status}', price='1 USD/h'):\n    {ending}",
+            f"with finops.track(project='p', experiment='{status}', price='1 USD/h'):\n"
+            f"    {ending}",
             expect=3 if status == "FAILED" else 75,
         )
         assert run_of(open_ledger(), status).status == status
@@ -80,9 +85,7 @@ def test_a_death_without_a_word_is_settled_once_by_the_next_init(
     scripts: Scripts, open_ledger: OpenLedger, home: pathlib.Path, how: str
 ) -> None:
     """The cost is known up to the last sign of life; the rest is uncertain, then settled."""
-    scripts.run(
-        INIT + "time.sleep(0.2)\nrun.progress(1)\nprint(run.cost)\n" + how, expect=None
-    )
+    scripts.run(INIT + "time.sleep(0.2)\nrun.progress(1)\nprint(run.cost)\n" + how, expect=None)
     assert run_of(open_ledger()).status == "RUNNING"
     assert len(list((home / "live").glob("*.page"))) == 1
     time.sleep(0.3)  # nobody can say whether it lived through these

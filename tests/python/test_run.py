@@ -15,8 +15,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
-import finops
+import numpy
 import pytest
+
+import finops
 from finops import Directive, Money, Run, errors
 from finops._core import Ledger
 
@@ -122,8 +124,15 @@ def test_project_and_experiment_are_required(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("field", ["project", "experiment", "name"])
 @pytest.mark.parametrize(
     ("text", "is_fine"),
-    [("x" * 127, True), ("x" * 128, False), ("ü" * 63, True), ("ü" * 64, False), ("a\nb", False),
-     ("a\0b", False), ("a b", True)],
+    [
+        ("x" * 127, True),
+        ("x" * 128, False),
+        ("ü" * 63, True),
+        ("ü" * 64, False),
+        ("a\nb", False),
+        ("a\0b", False),
+        ("a b", True),
+    ],
 )
 def test_names_have_a_limit(start: Start, field: str, text: str, is_fine: bool) -> None:
     if is_fine:
@@ -176,8 +185,7 @@ def test_other_steps_are_type_errors(start: Start, step: object) -> None:
 
 
 def test_numpy_integers_are_steps(start: Start) -> None:
-    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
-    start().progress(numpy.int64(7))
+    start().progress(numpy.int64(7))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("call", ["heartbeat", "check_budget"])
@@ -224,7 +232,8 @@ def test_an_object_without_a_run_has_no_values() -> None:
         "         'status', 'reason', 'warnings', 'resume_from', 'is_owner', 'slow_path_time']\n"
         "calls = [lambda run, name=name: getattr(run, name) for name in names]\n"
         "calls += [lambda run: run.commit(), lambda run: run.checkpointed(1, '/x'),\n"
-        "          lambda run: run.finish('FINISHED', ''), lambda run: run.expect_silence(1, 'x'),\n"
+        "          lambda run: run.finish('FINISHED', ''),\n"
+        "          lambda run: run.expect_silence(1, 'x'),\n"
         "          lambda run: run.request_budget('1 USD', 'x')]\n"
         "for call in calls:\n"
         "    try:\n"

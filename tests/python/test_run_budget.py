@@ -9,8 +9,9 @@ import logging
 import time
 from collections.abc import Callable
 
-import finops
 import pytest
+
+import finops
 from finops import Directive, Money, Run, errors
 from finops._core import Ledger
 

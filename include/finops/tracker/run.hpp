@@ -133,7 +133,8 @@ class Run {
   void direct(ClockReading now, Nanoseconds elapsed, Rule rule);
   void set_deadline(ClockReading now, Nanoseconds elapsed, Nanoseconds target) noexcept;
   void conclude(RunStatus status, const std::string& reason);
-  void record_own_directive(Directive directive, Rule rule, const std::string& reason);
+  void record_pending_decision(Ledger& ledger);
+  [[nodiscard]] std::unique_lock<std::mutex> lock_unless_forked() const;
   [[nodiscard]] bool is_served(ClockReading now) const noexcept;
   [[nodiscard]] bool has_hard_budget() const noexcept;
   void warn(const std::string& message);
@@ -160,6 +161,8 @@ class Run {
   std::optional<AttemptAccount> account_;
   budget::LeasePlan lease_;
   std::uint64_t checkpoint_count_ = 0;
+  int ledger_failure_count_ = 0;  // in a row
+  std::optional<DecisionRecord> pending_decision_;
   Nanoseconds ended_after_{};
   std::string own_reason_;
   std::vector<std::string> warnings_;

@@ -23,17 +23,18 @@ _DECISION_FIELDS = (
 
 def guard(
     interval: Annotated[
-        timedelta, span_option("--interval", "Time between two rounds.")
+        timedelta, span_option("--interval", "Time between two rounds.", default="10s")
     ] = timedelta(seconds=10),
     once: Annotated[bool, typer.Option("--once", help="One round, for cron.")] = False,
     silence_limit: Annotated[
-        timedelta, span_option("--silence-limit", "For runs that state none of their own.")
+        timedelta,
+        span_option("--silence-limit", "For runs that state none of their own.", default="30m"),
     ] = DEFAULT_SILENCE_LIMIT,
     directive_grace: Annotated[
-        timedelta, span_option("--directive-grace", "From the directive to SIGTERM.")
+        timedelta, span_option("--directive-grace", "From the directive to SIGTERM.", default="5s")
     ] = timedelta(seconds=5),
     term_grace: Annotated[
-        timedelta, span_option("--term-grace", "From SIGTERM to SIGKILL.")
+        timedelta, span_option("--term-grace", "From SIGTERM to SIGKILL.", default="30s")
     ] = timedelta(seconds=30),
     as_json: JsonOption = False,
     home: HomeOption = None,

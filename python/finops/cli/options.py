@@ -53,9 +53,18 @@ def parse_experiment(text: str) -> tuple[str, str]:
     return project, experiment
 
 
-def span_option(names: str, help_text: str, variable: str | None = None) -> typer.models.OptionInfo:
-    """A Typer option that takes a span."""
-    option = typer.Option(names, help=help_text, parser=parse_span, metavar="SPAN", envvar=variable)
+def span_option(
+    name: str, help_text: str, *, default: str, variable: str | None = None
+) -> typer.models.OptionInfo:
+    """A Typer option that takes a span; `default` is how help shows it."""
+    option = typer.Option(
+        name,
+        help=f"{help_text} [default: {default}]",
+        parser=parse_span,
+        metavar="SPAN",
+        envvar=variable,
+        show_default=False,
+    )
     assert isinstance(option, typer.models.OptionInfo)
     return option
 

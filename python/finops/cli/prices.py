@@ -15,6 +15,7 @@ from .render import fields_json, format_money, make_console, money_json, print_j
 
 app = typer.Typer(help="What resources cost.", no_args_is_help=True)
 
+_WIDE = 120  # columns from which date and source are in the list too
 _ROW_FIELDS = (
     "price_id", "sku_id", "provider", "region", "zone", "instance_type", "gpu", "gpu_count",
     "pricing_category", "list_unit_price", "valid_from", "valid_to", "source", "source_date",
@@ -40,7 +41,8 @@ def list_prices(
     elif not rows:
         print("no such price; see: finops prices list")
     else:
-        make_console().print(_table(rows))
+        console = make_console()
+        console.print(_table(rows, is_wide=console.width >= _WIDE))
 
 
 @app.command("show")
@@ -109,22 +111,19 @@ def _unit(row: PriceRow) -> str:
     return f"{row.gpu_count} {row.gpu}"
 
 
-def _table(rows: list[PriceRow]) -> Table:
+def _table(rows: list[PriceRow], *, is_wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("SKU", no_wrap=True, overflow="ellipsis")
     table.add_column("GPUS", no_wrap=True)
     table.add_column("PER HOUR", justify="right", no_wrap=True)
-    table.add_column("DATE", no_wrap=True)
-    table.add_column("SOURCE", no_wrap=True, overflow="ellipsis")
+    if is_wide:
+        table.add_column("DATE", no_wrap=True)
+        table.add_column("SOURCE", no_wrap=True, overflow="ellipsis")
     for row in sorted(rows, key=lambda row: (row.gpu, row.provider, row.sku_id)):
         mark = " (default)" if row.is_default else ""
         style = "bold" if row.is_user_set else ""
-        table.add_row(
-            row.sku_id + mark,
-            _unit(row),
-            format_money(row.list_unit_price),
-            row.source_date or "unknown",
-            row.source,
-            style=style,
-        )
+        cells = [row.sku_id + mark, _unit(row), format_money(row.list_unit_price)]
+        if is_wide:
+            cells += [row.source_date or "unknown", row.source]
+        table.add_row(*cells, style=style)
     return table

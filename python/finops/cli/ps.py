@@ -15,7 +15,7 @@ import typer
 
 from finops import DEFAULT_SILENCE_LIMIT, Money
 from finops.errors import FinopsError
-from finops.ledger import BudgetSummary, Ledger, RunSummary
+from finops.ledger import BudgetSummary, Ledger, RunSummary, budget_id_of
 from finops.live import LiveRun, live_path, live_runs
 
 from .options import HomeOption, JsonOption, find_ledger, home_path
@@ -55,6 +55,7 @@ class Row:
     has_unpriced: bool
     price_per_hour: Money | None
     budget: BudgetSummary | None
+    budget_left: Money | None
     since_progress: timedelta | None
     last_word: str
     live: LiveRun | None = None
@@ -108,9 +109,11 @@ def gather(home: str, *, show_all: bool) -> Overview:
     except FinopsError as error:
         warnings.append(f"the ledger cannot be read: {error}")
     pages.sort(key=lambda page: (page.project, page.experiment, page.attempt_id))
-    rows = [_live_row(page, ledger, runs.get(page.run_id), budgets) for page in pages]
+    costs = {page.attempt_id: _cost_of(page, ledger, runs.get(page.run_id)) for page in pages}
+    left = _budgets_left(budgets, pages, costs, runs)
+    rows = [_live_row(page, costs[page.attempt_id], budgets, left) for page in pages]
     shown = {row.run_id for row in rows}
-    rows += [_ended_row(run, budgets) for run in _others(runs, shown, show_all=show_all)]
+    rows += [_ended_row(run, budgets, left) for run in _others(runs, shown, show_all=show_all)]
     return Overview(rows, damaged, warnings)
 
 
@@ -129,14 +132,10 @@ def _others(runs: Mapping[str, RunSummary], shown: set[str], *, show_all: bool) 
 
 def _live_row(
     page: LiveRun,
-    ledger: Ledger | None,
-    run: RunSummary | None,
+    cost: Money | None,
     budgets: Mapping[str, BudgetSummary],
+    left: Mapping[str, Money],
 ) -> Row:
-    earlier = _earlier_cost(page, ledger, run)
-    cost = page.cost_so_far
-    if cost is not None and earlier is not None and earlier.currency == cost.currency:
-        cost = cost + earlier
     return Row(
         run_id=page.run_id,
         experiment=f"{page.project}/{page.experiment}",
@@ -148,22 +147,52 @@ def _live_row(
         has_unpriced=cost is None,
         price_per_hour=page.price_per_hour,
         budget=budgets.get(page.budget_id),
+        budget_left=left.get(page.budget_id),
         since_progress=page.since_progress if page.reports else None,
         last_word=page.reason,
         live=page,
     )
 
 
-def _earlier_cost(page: LiveRun, ledger: Ledger | None, run: RunSummary | None) -> Money | None:
-    if ledger is None or run is None or run.attempt_count < 2:
-        return None
-    others = (a for a in ledger.attempts(page.run_id) if a.attempt.attempt_id != page.attempt_id)
-    costs = sum_by_currency(a.metered_cost for a in others if a.metered_cost is not None)
-    return costs[0] if costs else None
+def _cost_of(page: LiveRun, ledger: Ledger | None, run: RunSummary | None) -> Money | None:
+    """What a live run cost with all its attempts, up to now."""
+    cost = page.cost_so_far
+    if cost is None or ledger is None or run is None or run.attempt_count < 2:
+        return cost
+    for attempt in ledger.attempts(page.run_id):
+        earlier = attempt.metered_cost
+        is_other = attempt.attempt.attempt_id != page.attempt_id
+        if is_other and earlier is not None and earlier.currency == cost.currency:
+            cost = cost + earlier
+    return cost
 
 
-def _ended_row(run: RunSummary, budgets: Mapping[str, BudgetSummary]) -> Row:
+def _budgets_left(
+    budgets: Mapping[str, BudgetSummary],
+    pages: list[LiveRun],
+    costs: Mapping[str, Money | None],
+    runs: Mapping[str, RunSummary],
+) -> dict[str, Money]:
+    """What is left of each budget now: live runs have used more than is settled by now."""
+    left = {budget_id: budget.limit - budget.spent for budget_id, budget in budgets.items()}
+    for page in pages:
+        cost, run = costs[page.attempt_id], runs.get(page.run_id)
+        known = left.get(page.budget_id)
+        if cost is None or known is None or cost.currency != known.currency:
+            continue
+        settled = run.metered_cost if run is not None else None
+        has_settled = settled is not None and settled.currency == cost.currency
+        unsettled = cost - settled if has_settled and settled is not None else cost
+        if unsettled > Money(0, cost.currency):
+            left[page.budget_id] = known - unsettled
+    return left
+
+
+def _ended_row(
+    run: RunSummary, budgets: Mapping[str, BudgetSummary], left: Mapping[str, Money]
+) -> Row:
     experiment = f"{run.run.project}/{run.run.experiment}"
+    budget_id = budget_id_of(run.run.project, run.run.experiment)
     return Row(
         run_id=run.run.run_id,
         experiment=experiment,
@@ -174,7 +203,8 @@ def _ended_row(run: RunSummary, budgets: Mapping[str, BudgetSummary]) -> Row:
         cost=run.metered_cost,
         has_unpriced=run.metered_cost is None or run.unpriced_time > timedelta(0),
         price_per_hour=None,
-        budget=budgets.get(f"experiment:{experiment}"),
+        budget=budgets.get(budget_id),
+        budget_left=left.get(budget_id),
         since_progress=None,
         last_word=run.reason,
         ended=run,
@@ -195,6 +225,11 @@ def state_of(page: LiveRun) -> str:
     if page.since_progress >= limit * _QUIET_RATIO:
         return f"silent {format_span(page.since_progress, is_short=True)}"
     return "working"
+
+
+def is_over_silence_limit(page: LiveRun) -> bool:
+    """Whether a run has been silent for longer than it may be."""
+    return page.since_progress >= (page.silence_limit or DEFAULT_SILENCE_LIMIT)
 
 
 def _as_json(overview: Overview) -> dict[str, Any]:
@@ -222,7 +257,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "budget": budget
         and {
             **fields_json(budget, "budget_id", "is_hard", "limit", "spent", "held", "available"),
-            "left": money_json(budget.limit - budget.spent),
+            "left": money_json(row.budget_left),
         },
         "live": row.live and fields_json(row.live, *LIVE_FIELDS),
     }

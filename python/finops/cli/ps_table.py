@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .ps import Overview, Row
+from .ps import Overview, Row, is_over_silence_limit
 from .render import (
     bar,
     format_ago,
@@ -54,6 +54,8 @@ class _Column:
 def _state(row: Row) -> Text:
     words = row.state.split(" ")
     style = _STYLES.get(row.state) or _STYLES.get(words[0], "")
+    if words[0] == "silent" and row.live is not None and not is_over_silence_limit(row.live):
+        style = "yellow"
     return Text.assemble((f"{_DOT} ", style), (row.state, style))
 
 
@@ -71,11 +73,11 @@ def _hourly(row: Row) -> Text:
 
 
 def _budget_left(row: Row) -> Text:
-    if row.budget is None:
+    if row.budget is None or row.budget_left is None:
         return Text("-", style="bright_black")
-    limit, spent = row.budget.limit, row.budget.spent
-    ratio = float(spent.amount / limit.amount) if limit else 1.0
-    return Text.assemble(bar(ratio, _BAR_WIDTH), f" {format_money(limit - spent)}")
+    limit, left = row.budget.limit, row.budget_left
+    ratio = 1.0 - float(left.amount / limit.amount) if limit else 1.0
+    return Text.assemble(bar(ratio, _BAR_WIDTH), f" {format_money(left)}")
 
 
 def _since(row: Row) -> Text:
@@ -147,8 +149,8 @@ def _fitting(rows: list[Row], width: int) -> list[_Column]:
 def _table(overview: Overview, width: int) -> Table:
     rows = overview.rows
     columns = _fitting(rows, width)
-    used = sum(_width_of(column, rows) + _PADDING for column in columns)
-    shows_word = any(row.last_word for row in rows) and width - used >= _LAST_WORD_MINIMUM
+    left = width - sum(_width_of(column, rows) + _PADDING for column in columns)
+    shows_word = any(row.last_word for row in rows) and left >= _LAST_WORD_MINIMUM
     table = Table(box=None, pad_edge=False, padding=(0, _PADDING, 0, 0), header_style="dim")
     for column in columns:
         table.add_column(
@@ -156,10 +158,11 @@ def _table(overview: Overview, width: int) -> Table:
             justify=column.justify,
             no_wrap=True,
             overflow="ellipsis",
+            width=_width_of(column, rows) if shows_word else None,
             max_width=column.limit or None,
         )
     if shows_word:
-        table.add_column("LAST DECISION", overflow="ellipsis", no_wrap=True)
+        table.add_column("LAST DECISION", overflow="ellipsis", no_wrap=True, max_width=left)
     for row in rows:
         cells = [column.cell(row) for column in columns]
         if shows_word:

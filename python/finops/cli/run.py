@@ -30,7 +30,7 @@ _EXIT_USAGE = 2
 
 
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="CMD [ARGS]...", show_default=False)],
+    command: Annotated[list[str], typer.Argument(metavar="CMD", show_default=False)],
     project: Annotated[str, typer.Option(envvar="FINOPS_PROJECT", help="Required.")] = "",
     experiment: Annotated[str, typer.Option(envvar="FINOPS_EXPERIMENT", help="Required.")] = "",
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
@@ -47,26 +47,38 @@ def run(
         str, typer.Option(metavar="REASON", help="Why silence is fine for this run.")
     ] = "",
     silence_limit: Annotated[
-        timedelta | None, span_option("--silence-limit", "Stopped if silent for longer [30m].")
+        timedelta | None,
+        span_option("--silence-limit", "Stopped if silent for longer.", default="30m"),
     ] = None,
     lease_term: Annotated[
         timedelta | None,
-        span_option("--lease-term", "Paid for ahead at a time [60s].", "FINOPS_LEASE_TERM"),
+        span_option(
+            "--lease-term", "Paid for ahead at a time.", default="60s", variable="FINOPS_LEASE_TERM"
+        ),
     ] = None,
     check_gap: Annotated[
         timedelta | None,
-        span_option("--check-gap", "Longest time between checks [5s].", "FINOPS_CHECK_GAP"),
+        span_option(
+            "--check-gap", "Longest time between checks.", default="5s", variable="FINOPS_CHECK_GAP"
+        ),
     ] = None,
     stop_time: Annotated[
         timedelta | None,
-        span_option("--stop-time", "Kept for the checkpoint and stop [30s].", "FINOPS_STOP_TIME"),
+        span_option(
+            "--stop-time",
+            "Kept for the checkpoint and stop.",
+            default="30s",
+            variable="FINOPS_STOP_TIME",
+        ),
     ] = None,
     billing_quantum: Annotated[
         timedelta | None,
-        span_option("--billing-quantum", "Billing unit [1s].", "FINOPS_BILLING_QUANTUM"),
+        span_option(
+            "--billing-quantum", "Billing unit.", default="1s", variable="FINOPS_BILLING_QUANTUM"
+        ),
     ] = None,
     interval: Annotated[
-        timedelta, span_option("--interval", "Time between two looks at the runs.")
+        timedelta, span_option("--interval", "Time between two looks at the runs.", default="1s")
     ] = timedelta(seconds=1),
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Paused: exit 75, do not wait for an approval.")
