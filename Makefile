@@ -13,6 +13,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 REPORTS := $(CURDIR)/build/reports
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+# One name for the compiler in all builds (CMake would choose c++, a Python's own settings g++), so
+# that they find each other's objects in ccache.
+export CXX
 
 cpp_sources = $(shell find include src python/bindings -name '*.?pp' 2>/dev/null)
 # ThreadSanitizer of GCC 12 cannot map its shadow memory under the address randomisation of newer

@@ -120,15 +120,19 @@ def rows_of_google_benchmark(path: pathlib.Path) -> list[Row]:
         if entry["run_type"] == "iteration":
             samples.setdefault(entry["run_name"].split("/")[0], []).append(entry)
     rows = []
-    for case, entries in samples.items():
+    # Interleaved repetitions come in any order; the table keeps that of the source.
+    for case, entries in sorted(samples.items(), key=lambda item: item[1][0]["family_index"]):
         first = entries[0]
         is_ratio = "ratio" in first
+        # What takes its time by hand waits for disks; the rest never waits, so that processor time
+        # is its cost, and other processes on the machine are not.
+        is_waiting = "manual_time" in first["run_name"]
         rows.append(
             row_of(
                 path.stem.replace("_", "/", 1),  # cpp_scan: cpp/scan
                 case,
-                first["time_unit"],
-                [entry["real_time"] for entry in entries],
+                first["time_unit"] + ("" if is_waiting else " cpu"),
+                [entry["real_time" if is_waiting else "cpu_time"] for entry in entries],
                 ratio=statistics.median(e["ratio"] for e in entries) if is_ratio else None,
                 goal=first.get("goal_ratio" if is_ratio else "goal"),
                 goal_of="ratio" if is_ratio else "median",

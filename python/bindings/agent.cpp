@@ -4,11 +4,10 @@
 #include "finops/agent/settle.hpp"
 #include "finops/tracker/command_run.hpp"
 #include "options.hpp"
+#include "release.hpp"
 
 namespace finops::bindings {
 namespace {
-
-using Release = py::call_guard<py::gil_scoped_release>;
 
 /// One live page as it was read.
 struct LiveRun {
@@ -147,8 +146,9 @@ void bind_agent_class(py::module_& module) {
 }
 
 void bind_command_run(py::module_& module) {
-  py::class_<CommandRun>(module, "CommandRun", py::is_final())
-      .def_static("start", &CommandRun::start, py::arg("options"), Release())
+  py::class_<CommandRun> type(module, "CommandRun", py::is_final());
+  forbid_new(type);
+  type.def_static("start", &CommandRun::start, py::arg("options"), Release())
       .def(
           "tick", [](CommandRun& run, agent::Agent& agent) { return run.tick(agent); },
           py::arg("agent"), Release())

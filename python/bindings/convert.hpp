@@ -26,6 +26,17 @@ py::object to_timedelta(Nanoseconds span);
 Nanoseconds from_timedelta(const py::handle& span);
 std::optional<Nanoseconds> from_optional_timedelta(const py::handle& span);
 
+/// Takes `__new__` from a class that C++ alone makes: pybind11 would hand out an instance without a
+/// value, and its members would read memory that nobody wrote.
+template <class Type>
+void forbid_new(const Type& type) {
+  reinterpret_cast<PyTypeObject*>(type.ptr())->tp_new = [](PyTypeObject* python_type, PyObject*,
+                                                           PyObject*) -> PyObject* {
+    PyErr_Format(PyExc_TypeError, "%s is made by finops, not by calling it", python_type->tp_name);
+    return nullptr;
+  };
+}
+
 void bind_errors(py::module_& module);
 void bind_money(py::module_& module);
 void bind_records(py::module_& module);

@@ -4,11 +4,10 @@
 #include "finops/base/error.hpp"
 #include "finops/ledger/home.hpp"
 #include "finops/pricing/price_book.hpp"
+#include "release.hpp"
 
 namespace finops::bindings {
 namespace {
-
-using Release = py::call_guard<py::gil_scoped_release>;
 
 // `Ledger` is abstract; this holds one for Python.
 struct LedgerHandle {
@@ -214,7 +213,7 @@ void bind_ledger(py::module_& module) {
              options.read_only = read_only;
              options.busy_timeout =
                  from_optional_timedelta(busy_timeout).value_or(options.busy_timeout);
-             const py::gil_scoped_release release;
+             const ReleaseGil release;
              return LedgerHandle{open_ledger(path, options)};
            }),
            py::arg("path"), py::kw_only(), py::arg("read_only") = false,

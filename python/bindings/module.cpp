@@ -2,6 +2,7 @@
 #include "convert.hpp"
 #include "finops/guard/decide.hpp"
 #include "finops/tracker/options.hpp"
+#include "release.hpp"
 
 PYBIND11_MODULE(_core, module) {
   using namespace finops::bindings;
@@ -9,6 +10,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = FINOPS_VERSION;
   module.attr("EXIT_PAUSED") = finops::kExitPaused;
   module.attr("DEFAULT_SILENCE_LIMIT") = to_timedelta(finops::guard::Policy{}.silence_limit);
+  bind_release(module);
   bind_errors(module);
   bind_money(module);
   bind_records(module);

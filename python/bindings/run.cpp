@@ -6,11 +6,10 @@
 #include "convert.hpp"
 #include "finops/base/error.hpp"
 #include "options.hpp"
+#include "release.hpp"
 
 namespace finops::bindings {
 namespace {
-
-using Release = py::call_guard<py::gil_scoped_release>;
 
 // finops.Directive's members by value; leaked on purpose, the descriptors may outlive the module.
 std::array<PyObject*, 4> directive_members{};
@@ -85,7 +84,7 @@ void bind_hot_setup(py::module_& module) {
   });
   // A slow path waits for locks and disks: other Python threads go on meanwhile.
   Run::set_slow_path_wrapper([](void (*body)(Run*) noexcept, Run* run) {
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     body(run);
   });
   for (std::size_t i = 0; i < directive_members.size(); ++i) {
@@ -106,7 +105,7 @@ void bind_run(py::module_& module) {
           [](Run& run, std::int64_t step, const py::object& path) {
             const auto text =
                 py::module_::import("os").attr("fsencode")(path).cast<std::string>();  // bytes
-            const py::gil_scoped_release release;
+            const ReleaseGil release;
             run.checkpointed(step, text);
           },
           py::arg("step"), py::arg("path"),
@@ -170,6 +169,7 @@ void bind_run(py::module_& module) {
       .def_property_readonly("slow_path_time",
                              [](const Run& run) { return to_timedelta(run.slow_path_time()); });
   add_hot_methods(type);
+  forbid_new(type);
 }
 
 }  // namespace finops::bindings

@@ -27,6 +27,8 @@ R = TypeVar("R")
 
 _log = logging.getLogger("finops")
 _open_runs: list[Run] = []
+# What `sys.last_value` was when a run began: an older error, in a notebook, is not that run's end.
+_errors_before: dict[str, BaseException | None] = {}
 
 _ENVIRONMENT_SPANS = {
     "lease_term": "FINOPS_LEASE_TERM",
@@ -106,6 +108,7 @@ def init(
     for warning in run.warnings:
         _log.warning("%s", warning)
     _open_runs.append(run)
+    _errors_before[run.attempt_id] = getattr(sys, "last_value", None)
     return run
 
 
@@ -117,6 +120,7 @@ def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -
     target.finish(status, reason.encode("utf-8", "replace").decode())
     with contextlib.suppress(ValueError):
         _open_runs.remove(target)
+    _errors_before.pop(target.attempt_id, None)
 
 
 def pause(run: Run) -> None:
@@ -213,7 +217,7 @@ def _finish_open_runs() -> None:
     # An unhandled exception at the top of the script has left its mark by now.
     error = getattr(sys, "last_value", None)
     for run in list(_open_runs):
-        if error is None:
+        if error is None or error is _errors_before.get(run.attempt_id):
             finish(run)
         else:
             finish(run, "FAILED", _describe(error))

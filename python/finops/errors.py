@@ -82,7 +82,7 @@ class InternalError(FinopsError, AssertionError):
 
 
 class RunPaused(SystemExit):
-    """Raised by ``run.pause()``: ends the process with the exit code of a paused run (75)."""
+    """Raised by ``finops.pause(run)``: ends the process with the exit code of a paused run (75)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(_core.EXIT_PAUSED)

@@ -9,6 +9,7 @@ import os
 from importlib import resources
 
 from ._core import Ledger, PriceBook, PriceRow
+from .errors import InvalidArgument
 
 __all__ = ["PriceBook", "PriceRow", "load_price_book", "read_shipped_text"]
 
@@ -18,7 +19,10 @@ def read_shipped_text() -> str:
     named = os.environ.get("FINOPS_PRICE_BOOK")
     if named:
         with open(named, encoding="utf-8") as file:
-            return file.read()
+            text = file.read()
+        if not text.strip():
+            raise InvalidArgument(f"FINOPS_PRICE_BOOK names an empty file: {named}")
+        return text
     return (resources.files("finops") / "data" / "price_book.json").read_text(encoding="utf-8")
 
 

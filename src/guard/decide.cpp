@@ -28,11 +28,11 @@ Decision silence_decision(const RunState& state, const Policy& policy, BootTime 
                     .rung = Rung::Directive,
                     .reason = "no progress for " + format_span(now - state.progress_changed_at) +
                               ", the limit is " + format_span(silence_limit_of(state, policy))};
-  const bool on_ladder = state.rule == Rule::Silence;
   const Nanoseconds waited = now - state.rung_since;
-  if (on_ladder && state.rung >= Rung::Sigterm) {
+  if (state.rung >= Rung::Sigterm) {  // whatever brought it there: the ladder only goes up
     decision.rung = waited >= policy.term_grace ? Rung::Sigkill : state.rung;
-  } else if (on_ladder && state.rung == Rung::Directive && waited >= policy.directive_grace) {
+  } else if (state.rule == Rule::Silence && state.rung == Rung::Directive &&
+             waited >= policy.directive_grace) {
     decision.rung = Rung::Sigterm;
   }
   return decision;
@@ -56,7 +56,8 @@ Decision budget_decision(const RunState& state, BootTime now) {
   if (elapsed >= last) {
     decision.rung = Rung::Sigkill;
   }
-  decision.rung = std::max(decision.rung, state.rule == Rule::Budget ? state.rung : Rung::Watch);
+  const bool stays_up = state.rung >= Rung::Sigterm || state.rule == Rule::Budget;
+  decision.rung = std::max(decision.rung, stays_up ? state.rung : Rung::Watch);
   return decision;
 }
 

@@ -73,14 +73,13 @@ CREATE INDEX charges_by_attempt ON charges (attempt_id);
 CREATE TABLE checkpoints (
   attempt_id TEXT NOT NULL REFERENCES attempts (attempt_id), sequence INTEGER NOT NULL,
   run_id TEXT NOT NULL REFERENCES runs (run_id), step INTEGER NOT NULL, path TEXT NOT NULL,
-  confirmed_at_ns INTEGER NOT NULL, PRIMARY KEY (attempt_id, sequence)) STRICT, WITHOUT ROWID;
-CREATE INDEX checkpoints_by_run ON checkpoints (run_id, confirmed_at_ns);
+  confirmed_at_ns INTEGER NOT NULL, PRIMARY KEY (attempt_id, sequence)) STRICT;
+CREATE INDEX checkpoints_by_run ON checkpoints (run_id);
 CREATE TABLE decisions (
   attempt_id TEXT NOT NULL REFERENCES attempts (attempt_id), sequence INTEGER NOT NULL,
   directive TEXT NOT NULL, rule TEXT NOT NULL, rung TEXT NOT NULL, reason TEXT NOT NULL,
   decided_by TEXT NOT NULL, decided_at_ns INTEGER NOT NULL,
-  PRIMARY KEY (attempt_id, sequence)) STRICT, WITHOUT ROWID;
-CREATE INDEX decisions_by_time ON decisions (decided_at_ns);
+  PRIMARY KEY (attempt_id, sequence)) STRICT;
 CREATE TABLE budgets (
   budget_id TEXT PRIMARY KEY, scope TEXT NOT NULL,
   parent_budget_id TEXT REFERENCES budgets (budget_id), period TEXT NOT NULL,

@@ -37,6 +37,25 @@ void check_private_file(const std::string& path) {
                      " must be a plain file of ours that others cannot write; run: chmod 600");
 }
 
+// The columns of `charges`, in their order.
+void bind_charge(Statement& statement, const Charge& charge) {
+  statement << charge.event_id.str();
+  statement.bind_text_or_null(charge.attempt_id.str());
+  statement << basis_name(charge.basis) << charge_category_name(charge.charge_category);
+  statement.bind_text_or_null(charge.is_correction ? "Correction" : "");
+  statement.bind_text_or_null(charge.price_id.str());
+  statement << charge.consumed_time << charge.charge_period_start << charge.charge_period_end
+            << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
+}
+
+// `same` counts the rows that equal what was to be written: an id that is known with other content
+// is told of, never dropped.
+void require_known(Statement& same, const std::string& what) {
+  same.step();
+  FINOPS_REQUIRE(same.integer() == 1, ErrorCode::Conflict,
+                 what + " exists with other content; a correction needs an id of its own");
+}
+
 }  // namespace
 
 SqliteLedger::SqliteLedger(const std::string& path, const LedgerOptions& options)
@@ -76,6 +95,8 @@ void SqliteLedger::open_schema() {
     }
     database_->execute("COMMIT");
   }
+  FINOPS_REQUIRE(version != 0, ErrorCode::LedgerUnavailable,
+                 "the ledger " + path_ + " is empty: nothing has been tracked yet");
   FINOPS_REQUIRE(version <= kSchemaVersion, ErrorCode::UnsupportedSchema,
                  path_ + " has schema " + std::to_string(version) + ", this finops knows " +
                      std::to_string(kSchemaVersion) +
@@ -184,10 +205,15 @@ AttemptRecord SqliteLedger::add_attempt(const AttemptRecord& attempt) {
       stored = *known;
       return;
     }
-    Statement count = database_->prepare("SELECT count(*) FROM attempts WHERE run_id=?");
+    Statement count = database_->prepare(
+        "SELECT count(*), coalesce(sum(c.state = 'OPEN'), 0) FROM attempts a JOIN accounts c "
+        "USING (attempt_id) WHERE a.run_id=?");
     count << attempt.run_id.str();
     count.step();
     stored.attempt_number = static_cast<std::int32_t>(count.integer()) + 1;
+    // Checked here, under the lock: of several that resume one run at once, one wins.
+    FINOPS_REQUIRE(count.integer() == 0, ErrorCode::Conflict,
+                   "run " + attempt.run_id.str() + " is still running: an attempt of it is open");
     Statement insert =
         database_->prepare("INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     insert << attempt.attempt_id.str() << attempt.run_id.str() << stored.attempt_number
@@ -238,11 +264,21 @@ void SqliteLedger::add_price(const PriceRow& price) {
 
 void SqliteLedger::add_checkpoint(const CheckpointRecord& checkpoint) {
   write([&] {
-    Statement insert =
-        database_->prepare("INSERT INTO checkpoints VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING");
+    Statement insert = database_->prepare(
+        "INSERT INTO checkpoints (attempt_id, sequence, run_id, step, path, confirmed_at_ns) "
+        "VALUES (?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) DO NOTHING");
     insert << checkpoint.attempt_id.str() << checkpoint.sequence << checkpoint.run_id.str()
            << checkpoint.step << checkpoint.path << checkpoint.confirmed_at;
     insert.run();
+    if (database_->changes() == 0) {
+      Statement same = database_->prepare(
+          "SELECT count(*) FROM checkpoints WHERE attempt_id=? AND sequence=? AND run_id=? AND "
+          "step=? AND path=? AND confirmed_at_ns=?");
+      same << checkpoint.attempt_id.str() << checkpoint.sequence << checkpoint.run_id.str()
+           << checkpoint.step << checkpoint.path << checkpoint.confirmed_at;
+      require_known(same, "checkpoint " + std::to_string(checkpoint.sequence) + " of attempt " +
+                              checkpoint.attempt_id.str());
+    }
   });
 }
 
@@ -256,12 +292,24 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
       last.step();
       stored.sequence = last.integer() + 1;
     }
-    Statement insert =
-        database_->prepare("INSERT INTO decisions VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING");
-    insert << stored.attempt_id.str() << stored.sequence << directive_name(stored.directive)
-           << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason << stored.decided_by
-           << stored.decided_at;
+    const auto bind = [&stored](Statement& statement) {
+      statement << stored.attempt_id.str() << stored.sequence << directive_name(stored.directive)
+                << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason
+                << stored.decided_by << stored.decided_at;
+    };
+    Statement insert = database_->prepare(
+        "INSERT INTO decisions (attempt_id, sequence, directive, rule, rung, reason, decided_by, "
+        "decided_at_ns) VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) DO NOTHING");
+    bind(insert);
     insert.run();
+    if (database_->changes() == 0) {
+      Statement same = database_->prepare(
+          "SELECT count(*) FROM decisions WHERE attempt_id=? AND sequence=? AND directive=? AND "
+          "rule=? AND rung=? AND reason=? AND decided_by=? AND decided_at_ns=?");
+      bind(same);
+      require_known(same, "decision " + std::to_string(stored.sequence) + " of attempt " +
+                              stored.attempt_id.str());
+    }
   });
   return stored;
 }
@@ -270,36 +318,26 @@ std::size_t SqliteLedger::append(std::span<const Charge> charges) {
   std::size_t added = 0;
   write([&] {
     for (const Charge& charge : charges) {
-      Statement insert = database_->prepare(
-          "INSERT INTO charges VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-          "ON CONFLICT (event_id) DO NOTHING");
       FINOPS_REQUIRE(charge.billed_cost.currency() == charge.effective_cost.currency(),
                      ErrorCode::CurrencyMismatch,
                      "charge " + charge.event_id.str() + " has costs in two currencies");
-      insert << charge.event_id.str();
-      insert.bind_text_or_null(charge.attempt_id.str());
-      insert << basis_name(charge.basis) << charge_category_name(charge.charge_category);
-      insert.bind_text_or_null(charge.is_correction ? "Correction" : "");
-      insert.bind_text_or_null(charge.price_id.str());
-      insert << charge.consumed_time << charge.charge_period_start << charge.charge_period_end
-             << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
+      Statement insert = database_->prepare(
+          "INSERT INTO charges VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+          "ON CONFLICT (event_id) DO NOTHING");
+      bind_charge(insert, charge);
       insert.run();
-      const bool is_new = database_->changes() == 1;
-      added += is_new ? 1 : 0;
-      if (!is_new) {
-        Statement known = database_->prepare(
-            "SELECT currency, billed_cost_units, billed_cost_picos, effective_cost_units, "
-            "effective_cost_picos FROM charges WHERE event_id=?");
-        known << charge.event_id.str();
-        known.step();
-        const Currency currency(known.text());
-        const bool same = known.money(currency) == charge.billed_cost &&
-                          known.money(currency) == charge.effective_cost;
-        FINOPS_REQUIRE(same, ErrorCode::Conflict,
-                       "charge " + charge.event_id.str() +
-                           " exists with another amount; a "
-                           "correction needs an id of its own");
+      if (database_->changes() == 1) {
+        ++added;
+        continue;
       }
+      Statement same = database_->prepare(
+          "SELECT count(*) FROM charges WHERE event_id=? AND attempt_id IS ? AND basis=? AND "
+          "charge_category=? AND charge_class IS ? AND price_id IS ? AND consumed_time_ns=? AND "
+          "charge_period_start_ns=? AND charge_period_end_ns=? AND currency=? AND "
+          "billed_cost_units=? AND billed_cost_picos=? AND effective_cost_units=? AND "
+          "effective_cost_picos=?");
+      bind_charge(same, charge);
+      require_known(same, "charge " + charge.event_id.str());
     }
   });
   return added;

@@ -324,7 +324,7 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
   Statement rows = database_->prepare(
       "SELECT attempt_id, sequence, directive, rule, rung, reason, decided_by, decided_at_ns "
       "FROM decisions WHERE ?1='' OR attempt_id=?1 "
-      "ORDER BY decided_at_ns DESC, attempt_id, sequence DESC LIMIT ?2");
+      "ORDER BY rowid DESC LIMIT ?2"  // in the order of recording: a wall clock may jump);
   rows << attempt_id.str() << limit;
   while (rows.step()) {
     DecisionRecord decision;
@@ -352,7 +352,7 @@ std::optional<CheckpointRecord> SqliteLedger::last_checkpoint(const RunId& run_i
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   Statement row = database_->prepare(
       "SELECT run_id, attempt_id, sequence, step, path, confirmed_at_ns FROM checkpoints "
-      "WHERE run_id=? ORDER BY confirmed_at_ns DESC, sequence DESC LIMIT 1");
+      "WHERE run_id=? ORDER BY rowid DESC LIMIT 1");
   row << run_id.str();
   if (!row.step()) {
     return std::nullopt;

@@ -164,8 +164,14 @@ std::string find_nonsense(const PageInfo& info) {
     return "its project or experiment is empty";
   }
   if (info.used_micro_gpus <= 0 || info.block_micro_gpus <= 0 || info.price_units < 0 ||
-      info.price_picos < 0) {
+      info.price_picos < 0 || info.price_picos >= 1'000'000'000'000) {
     return "its price or GPU share is out of range";
+  }
+  const bool has_currency =
+      info.currency.size() == 3 && std::all_of(info.currency.begin(), info.currency.end(),
+                                               [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (!info.currency.empty() && !has_currency) {
+    return "its currency is no currency";
   }
   constexpr Nanoseconds kYear = std::chrono::hours{24 * 366};
   for (const Nanoseconds span : {info.silence_limit, info.lease_term, info.check_gap,

@@ -125,9 +125,14 @@ void find_price(Start& start) {
       start.warn(warning);
     }
   } else if (resource.has_value()) {
+    const std::string place =
+        resource->provider.empty()
+            ? std::string()
+            : "@" + resource->provider + (resource->region.empty() ? "" : ":" + resource->region);
     start.warn("'" + options.resources +
-               "' has no price: its use is recorded and its cost is "
-               "unknown until one is set with: finops prices set");
+               "' has no price: its use is recorded and its cost is unknown until one is set with: "
+               "finops prices set " +
+               resource->name + place + " \"PRICE USD/gpu/h\"");
   }
 }
 
@@ -205,6 +210,12 @@ void find_run(Start& start) {
                      "run " + options.resume + " is still running; it cannot be resumed");
       run = found[0].run;
       start.begun.earlier_cost = found[0].metered_cost;
+      FINOPS_REQUIRE(!found[0].metered_cost || !start.quote ||
+                         found[0].metered_cost->currency() == start.quote->rate().currency(),
+                     ErrorCode::CurrencyMismatch,
+                     "run " + run.run_id.str() + " has cost " +
+                         (found[0].metered_cost ? found[0].metered_cost->str() : std::string()) +
+                         " so far; resume it with a price in the same currency");
       start.begun.resume_from = start.ledger->last_checkpoint(run.run_id);
     }
   }
@@ -329,9 +340,10 @@ BegunAttempt begin(const RunOptions& options, bool is_command) {
   if (start.ledger != nullptr) {
     try {
       register_attempt(start);
-    } catch (const std::exception& error) {
+    } catch (const Error& error) {
       const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
-      if (is_needed || !options.fail_open) {
+      // A Conflict is the caller's: somebody else resumed this run.
+      if (is_needed || !options.fail_open || error.code() == ErrorCode::Conflict) {
         start.begun.page->remove();
         throw;
       }

@@ -1,6 +1,8 @@
 // command_run.cpp - the supervisor's side of `finops run`.
 #include "finops/tracker/command_run.hpp"
 
+#include <csignal>
+
 #include "finops/base/error.hpp"
 #include "tracker/begin.hpp"
 
@@ -40,6 +42,9 @@ AttemptEnd CommandRun::end_of(Ledger& ledger, int exit_code, UtcTime now) const 
   } else if (exit_code != 0 && rule == Rule::Budget) {
     end.status = RunStatus::PAUSED;
     end.reason = decided.back().reason + "; work since its last checkpoint is lost";
+  } else if (exit_code == -SIGINT || exit_code == -SIGTERM) {
+    end.status = RunStatus::KILLED;  // somebody asked it to end
+    end.reason = "ended by signal " + std::to_string(-exit_code);
   } else if (exit_code != 0) {
     end.status = RunStatus::FAILED;
     end.reason = exit_code < 0 ? "ended by signal " + std::to_string(-exit_code)

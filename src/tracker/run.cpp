@@ -365,7 +365,7 @@ void Run::conclude(RunStatus status, const std::string& reason) {
   }
   const std::unique_ptr<Ledger> ledger =
       open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout});
-  agent::account_of(*ledger, info());
+  (void)agent::account_of(*ledger, info());  // the ledger may have been away at the start
   record_pending_decision(*ledger);
   agent::conclude_attempt(*ledger, info(), page_->page(),
                           {.metered_until = ended_after_, .gone_at = ended_after_},

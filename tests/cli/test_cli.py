@@ -65,8 +65,12 @@ def cli() -> Any:
     yield one
     for process in one.processes:
         if process.poll() is None:
+            process.terminate()  # `finops run` passes it on to its command
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate()
+            process.communicate()
 
 
 def wait_until(is_so: Callable[[], Any]) -> Any:

@@ -20,8 +20,20 @@
 namespace finops {
 namespace {
 
-[[noreturn]] void sleep_until_killed() {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // ends with its parent, whatever happens to the test
+// In a child: asks to end with `parent_pid`, whatever happens to the test, and ends if it is too
+// late to ask.
+void end_with(pid_t parent_pid) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent_pid) {
+    _exit(0);
+  }
+}
+
+// In a child: tells `pid` through the pipe and sleeps until it is killed.
+[[noreturn]] void report_and_sleep(int pipe_end, pid_t pid) {
+  if (write(pipe_end, &pid, sizeof pid) != static_cast<ssize_t>(sizeof pid)) {
+    _exit(1);
+  }
   for (;;) {
     pause();
   }
@@ -33,19 +45,32 @@ class Child {
   explicit Child(bool with_grandchild = false) {
     std::array<int, 2> pipe_ends{-1, -1};
     EXPECT_EQ(pipe(pipe_ends.data()), 0);
+    const pid_t test_pid = getpid();
     pid_ = fork();
     if (pid_ == 0) {
-      const pid_t below = with_grandchild ? fork() : -1;
-      if (below != 0 && write(pipe_ends[1], &below, sizeof below) != sizeof below) {
-        _exit(1);
+      end_with(test_pid);
+      const pid_t child_pid = getpid();
+      if (!with_grandchild) {
+        report_and_sleep(pipe_ends[1], -1);
       }
-      sleep_until_killed();
+      const pid_t below = fork();
+      if (below == 0) {
+        end_with(child_pid);
+        report_and_sleep(pipe_ends[1], getpid());
+      }
+      if (below < 0) {
+        report_and_sleep(pipe_ends[1], -1);
+      }
+      for (;;) {
+        pause();
+      }
     }
-    // The child writes once it runs, so that nothing below sees it half-way through fork.
+    // The last one to start reports, so that nothing below sees one half-way through fork. Only
+    // children hold the writing end, so that the read also ends if none of them is left.
+    close(pipe_ends[1]);
     EXPECT_EQ(read(pipe_ends[0], &grandchild_pid_, sizeof grandchild_pid_),
               static_cast<ssize_t>(sizeof grandchild_pid_));
     close(pipe_ends[0]);
-    close(pipe_ends[1]);
   }
   ~Child() { reap(); }
   Child(const Child&) = delete;

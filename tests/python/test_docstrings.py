@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
+import os
 import pathlib
 import re
 import shlex
@@ -113,10 +115,13 @@ def test_the_core_has_a_docstring_for_what_users_call() -> None:
 )
 def test_a_python_block_runs(scripts: Scripts, block: Block) -> None:
     """The default lease terms hold here: the reader has no others."""
-    terms = dict.fromkeys(
-        ["FINOPS_LEASE_TERM", "FINOPS_CHECK_GAP", "FINOPS_STOP_TIME", "FINOPS_BILLING_QUANTUM"], ""
+    scripts.run(
+        block.text,
+        FINOPS_LEASE_TERM="",
+        FINOPS_CHECK_GAP="",
+        FINOPS_STOP_TIME="",
+        FINOPS_BILLING_QUANTUM="",
     )
-    scripts.run(block.text, **terms)
 
 
 def test_few_blocks_are_not_run() -> None:
@@ -124,18 +129,20 @@ def test_few_blocks_are_not_run() -> None:
     assert len(not_run) <= MOST_NOT_RUN, not_run
 
 
-def documented_commands() -> dict[str, str]:
-    """Commands that the documents name, as the text after `finops`, and where."""
-    found: dict[str, str] = {}
+def documented_commands() -> list[str]:
+    """Commands that the documents name, in blocks and in prose: the text after `finops`."""
+    found: list[str] = []
     for block in all_blocks():
         if block.language in ("bash", "sh", "console"):
             for line in block.text.replace("\\\n", " ").splitlines():
-                if line.removeprefix("$ ").startswith("finops "):
-                    found.setdefault(line.removeprefix("$ ").removeprefix("finops "), block.where)
+                command = line.removeprefix("$ ")
+                if command.startswith("finops "):
+                    found.append(command.removeprefix("finops "))
     for path in DOCUMENTS:
         prose = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for span in re.findall(r"`finops ([a-z][^`]*)`", prose):
-            found.setdefault(span.replace("\n", " "), path.name)
+        found.extend(
+            span.replace("\n", " ") for span in re.findall(r"`finops ([a-z][^`]*)`", prose)
+        )
     return found
 
 
@@ -153,37 +160,57 @@ def split_command(command: str) -> tuple[tuple[str, ...], set[str]]:
     return tuple(subcommand), options
 
 
+# Asks for the help of many commands in one process: starting one for each takes seconds.
+ASK_FOR_HELP = """
+import contextlib, io, json, sys
+from finops.cli.main import main
+answers = []
+for words in json.load(sys.stdin):
+    output, code = io.StringIO(), 0
+    sys.argv = ["finops", *words, "--help"]
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            code = main() or 0
+        except SystemExit as leaving:
+            code = leaving.code or 0
+    answers.append((code, output.getvalue()))
+json.dump(answers, sys.stdout)
+"""
+
+
+def help_of(subcommands: list[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[int, str]]:
+    """For each subcommand the exit code and the output of `finops SUBCOMMAND --help`."""
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_HELP],
+        input=json.dumps(subcommands),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+    )
+    assert asked.returncode == 0, asked.stderr
+    return dict(zip(subcommands, json.loads(asked.stdout), strict=True))
+
+
 def test_documented_commands_exist() -> None:
     """Each `finops ...` of the documents answers --help, which names the options that are used."""
     if not (PACKAGE / "cli" / "main.py").is_file():
         return  # there is no command line to ask
-    helps: dict[tuple[str, ...], subprocess.CompletedProcess[str]] = {}
+    commands = {command: split_command(command) for command in documented_commands()}
+    helps = help_of(list(dict.fromkeys([words for words, _ in commands.values()])))
     wrong = []
-    for command, where in documented_commands().items():
-        subcommand, options = split_command(command)
-        if subcommand not in helps:
-            helps[subcommand] = subprocess.run(
-                [
-                    sys.executable,
-                    "-c",
-                    "from finops.cli.main import main; main()",
-                    *subcommand,
-                    "--help",
-                ],
-                capture_output=True,
-                text=True,
-                timeout=30,
-                env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
-            )
-        answer = helps[subcommand]
-        if answer.returncode != 0:
-            wrong.append(f"{where}: finops {command}: {answer.stderr[-300:]}")
+    for command, (words, options) in commands.items():
+        code, output = helps[words]
+        if code != 0:
+            wrong.append(f"finops {command}: exit {code}: {output[-300:]}")
         wrong.extend(
-            f"{where}: finops {command}: {option} is not in its --help"
-            for option in sorted(options)
-            if option not in answer.stdout and option != "--help"
+            f"finops {command}: {option} is not in its --help"
+            for option in sorted(options - {"--help"})
+            if option not in output
         )
     assert wrong == []
+    unknown = help_of([("frobnicate",)])[("frobnicate",)]
+    assert unknown[0] == 2, unknown  # so that the check above can fail at all
 
 
 def test_the_finder_finds_blocks_and_reasons() -> None:

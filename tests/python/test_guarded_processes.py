@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from known import known
 from python_scripts import Scripts
 
 import finops
@@ -84,7 +85,7 @@ assert not run.check_budget(), run.reason
     assert out == "", out
     (run,) = open_ledger().runs(experiment="e")
     assert run.status == "FINISHED"
-    assert run.metered_cost >= Money("0.1")
+    assert known(run.metered_cost) >= Money("0.1")
     (budget,) = open_ledger().budgets()
     assert budget.overspent == Money(0)
     assert open_ledger().decisions() == []
@@ -199,7 +200,7 @@ def measure(call, *arguments):
     times.append(time.monotonic() - before)
     return answer
 began = time.monotonic()
-while time.monotonic() - began < 5:
+while time.monotonic() - began < 4:
     measure(run.progress, 1)
     directive = measure(run.check_budget)
     time.sleep(0.01)
@@ -218,7 +219,7 @@ os._exit(0)
     assert "lease" in reason
     assert "locked by process" in reason
     assert float(longest) < 1.5, f"one call took {longest} s"
-    assert float(waited) < 3.5, f"{waited} of 5 s were spent waiting"
+    assert float(waited) < 3, f"{waited} of 4 s were spent waiting"
 
 
 def test_the_guard_of_another_process_ends_and_the_run_goes_on(
@@ -231,7 +232,7 @@ run = finops.init(project="p", experiment="e", price="36 USD/h", budget="5 USD")
 run.progress(1)
 print("ready", flush=True)
 began = time.monotonic()
-while time.monotonic() - began < 6:
+while time.monotonic() - began < 4:
     run.progress(2)
     assert not run.check_budget(), run.reason
     time.sleep(0.01)
@@ -240,7 +241,7 @@ while time.monotonic() - began < 6:
     scripts.read_line(process)
     guard = scripts.start(GUARD.format(limit=60))
     scripts.read_line(guard)
-    time.sleep(1.5)
+    time.sleep(1)
     guard.kill()
     guard.wait(10)
     _, err = process.communicate(timeout=20)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from known import known
 from python_scripts import Scripts
 
 import finops
@@ -80,7 +81,17 @@ def test_track_and_exit_codes_of_a_process(scripts: Scripts, open_ledger: OpenLe
         assert run_of(open_ledger(), status).status == status
 
 
-@pytest.mark.parametrize("how", ["os._exit(0)", "os.kill(os.getpid(), 9)", "os.abort()"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "os._exit(0)",
+        "os.kill(os.getpid(), 9)",
+        "os.kill(os.getpid(), 15)",
+        "os.abort()",
+        "os.execv('/bin/true', ['true'])",
+        "os.fork() and os.kill(os.getpid(), 9)",  # the child ends at once, by its own atexit
+    ],
+)
 def test_a_death_without_a_word_is_settled_once_by_the_next_init(
     scripts: Scripts, open_ledger: OpenLedger, home: pathlib.Path, how: str
 ) -> None:
@@ -115,7 +126,7 @@ def test_a_killed_run_gives_its_lease_back(scripts: Scripts, open_ledger: OpenLe
     (budget,) = open_ledger().budgets()
     assert budget.held > Money(0)  # a crash does not hand the money back at once
     settle_by_next_init()
-    budget = open_ledger().budget("experiment:p/e")
+    budget = known(open_ledger().budget("experiment:p/e"))
     assert (budget.held, budget.overspent) == (Money(0), Money(0))
     assert budget.spent + budget.available == Money(1)
     assert budget.spent == run_of(open_ledger()).metered_cost
@@ -164,6 +175,34 @@ def test_two_inits_at_once_settle_a_dead_run_once(
         assert racer.returncode == 0, err
     assert run_of(open_ledger()).status != "RUNNING"
     assert open_ledger().verify().problems == []
+
+
+def test_an_old_error_is_not_the_runs_end(scripts: Scripts, open_ledger: OpenLedger) -> None:
+    """A notebook or a prompt keeps its last error: it says nothing of a run that began later."""
+    scripts.run("sys.last_value = ValueError('an hour ago')\n" + INIT)
+    assert run_of(open_ledger()).status == "FINISHED"
+
+
+@pytest.mark.parametrize("calls", ["run.progress(1); run.check_budget()", "run.cost; run.reason"])
+def test_daemon_threads_do_not_break_the_exit(
+    scripts: Scripts, open_ledger: OpenLedger, calls: str
+) -> None:
+    """Threads that the interpreter leaves behind at its end must not abort the process."""
+    for _ in range(2):
+        scripts.run(
+            INIT
+            + f"""
+import threading
+def report():
+    while True:
+        {calls}
+for _ in range(4):
+    threading.Thread(target=report, daemon=True).start()
+time.sleep(0.05)
+""",
+            FINOPS_LEASE_TERM="0.001",
+        )
+    assert {run.status for run in open_ledger().runs()} == {"FINISHED"}
 
 
 # Fork.

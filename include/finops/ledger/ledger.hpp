@@ -80,7 +80,8 @@ class Ledger {
   /// Throws Error(Conflict) if the run exists with another project, experiment or parent.
   virtual void add_run(const RunRecord& run) = 0;
   /// Opens the attempt's account. Returns the record with its attempt number.
-  /// The run, the price and the budgets named must exist: Error(NotFound).
+  /// Throws Error(Conflict) while another attempt of the run is open, Error(NotFound) or
+  /// Error(Conflict) if the run, the price or a budget it names is not there.
   virtual AttemptRecord add_attempt(const AttemptRecord& attempt) = 0;
   virtual void add_price(const PriceRow& price) = 0;
   virtual void add_checkpoint(const CheckpointRecord& checkpoint) = 0;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -57,7 +58,8 @@ def show(
         if as_json:
             print_json({"resource": resource, "price_per_hour": None})
         else:
-            print(f"{resource}: price unknown; set one with: finops prices set")
+            name = re.sub(r"^\d+x", "", resource)
+            print(f'{resource}: price unknown; set one: finops prices set {name} "2 USD/gpu/h"')
         return
     row, hourly, warnings = quote
     if as_json:

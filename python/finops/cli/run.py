@@ -29,60 +29,70 @@ _NO_EXPERIMENT = (
 _EXIT_USAGE = 2
 
 
+ProjectOption = Annotated[str, typer.Option(envvar="FINOPS_PROJECT", help="Required.")]
+ExperimentOption = Annotated[str, typer.Option(envvar="FINOPS_EXPERIMENT", help="Required.")]
+BudgetOption = Annotated[
+    str, typer.Option(metavar='"5 USD"', help="Of the experiment; made if there is none.")
+]
+SoftOption = Annotated[bool, typer.Option("--soft", help="At the limit warn, do not pause.")]
+ResourcesOption = Annotated[str, typer.Option(metavar="8xH100", help="What it runs on.")]
+PriceOption = Annotated[
+    str, typer.Option(metavar='"24 USD/h"', help="Or '3 USD/gpu/h'; else the price book's.")
+]
+ResumeOption = Annotated[str, typer.Option(metavar="RUN", help="Go on with a paused run.")]
+LongRunningOption = Annotated[
+    str, typer.Option(metavar="REASON", help="Why silence is fine for this run.")
+]
+NoWaitOption = Annotated[
+    bool, typer.Option("--no-wait", help="Paused: exit 75, do not wait for an approval.")
+]
+SilenceOption = Annotated[
+    timedelta | None,
+    span_option("--silence-limit", "Stopped if silent for longer.", default="30m"),
+]
+TermOption = Annotated[
+    timedelta | None,
+    span_option("--lease-term", "Paid ahead.", default="60s", variable="FINOPS_LEASE_TERM"),
+]
+GapOption = Annotated[
+    timedelta | None,
+    span_option("--check-gap", "Between checks.", default="5s", variable="FINOPS_CHECK_GAP"),
+]
+StopOption = Annotated[
+    timedelta | None,
+    span_option(
+        "--stop-time", "Kept for checkpoint and stop.", default="30s", variable="FINOPS_STOP_TIME"
+    ),
+]
+QuantumOption = Annotated[
+    timedelta | None,
+    span_option(
+        "--billing-quantum", "Billing unit.", default="1s", variable="FINOPS_BILLING_QUANTUM"
+    ),
+]
+IntervalOption = Annotated[
+    timedelta, span_option("--interval", "Between two looks at the runs.", default="1s")
+]
+
+
 def run(
     command: Annotated[list[str], typer.Argument(metavar="CMD", show_default=False)],
-    project: Annotated[str, typer.Option(envvar="FINOPS_PROJECT", help="Required.")] = "",
-    experiment: Annotated[str, typer.Option(envvar="FINOPS_EXPERIMENT", help="Required.")] = "",
+    project: ProjectOption = "",
+    experiment: ExperimentOption = "",
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
-    budget: Annotated[
-        str, typer.Option(metavar='"5 USD"', help="Of the experiment; made if there is none.")
-    ] = "",
-    soft: Annotated[bool, typer.Option("--soft", help="At the limit warn, do not pause.")] = False,
-    resources: Annotated[str, typer.Option(metavar="8xH100", help="What it runs on.")] = "",
-    price: Annotated[
-        str, typer.Option(metavar='"24 USD/h"', help="Or '3 USD/gpu/h'; else the price book's.")
-    ] = "",
-    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with a paused run.")] = "",
-    long_running: Annotated[
-        str, typer.Option(metavar="REASON", help="Why silence is fine for this run.")
-    ] = "",
-    silence_limit: Annotated[
-        timedelta | None,
-        span_option("--silence-limit", "Stopped if silent for longer.", default="30m"),
-    ] = None,
-    lease_term: Annotated[
-        timedelta | None,
-        span_option(
-            "--lease-term", "Paid for ahead at a time.", default="60s", variable="FINOPS_LEASE_TERM"
-        ),
-    ] = None,
-    check_gap: Annotated[
-        timedelta | None,
-        span_option(
-            "--check-gap", "Longest time between checks.", default="5s", variable="FINOPS_CHECK_GAP"
-        ),
-    ] = None,
-    stop_time: Annotated[
-        timedelta | None,
-        span_option(
-            "--stop-time",
-            "Kept for the checkpoint and stop.",
-            default="30s",
-            variable="FINOPS_STOP_TIME",
-        ),
-    ] = None,
-    billing_quantum: Annotated[
-        timedelta | None,
-        span_option(
-            "--billing-quantum", "Billing unit.", default="1s", variable="FINOPS_BILLING_QUANTUM"
-        ),
-    ] = None,
-    interval: Annotated[
-        timedelta, span_option("--interval", "Time between two looks at the runs.", default="1s")
-    ] = timedelta(seconds=1),
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Paused: exit 75, do not wait for an approval.")
-    ] = False,
+    budget: BudgetOption = "",
+    soft: SoftOption = False,
+    resources: ResourcesOption = "",
+    price: PriceOption = "",
+    resume: ResumeOption = "",
+    long_running: LongRunningOption = "",
+    silence_limit: SilenceOption = None,
+    lease_term: TermOption = None,
+    check_gap: GapOption = None,
+    stop_time: StopOption = None,
+    billing_quantum: QuantumOption = None,
+    interval: IntervalOption = timedelta(seconds=1),
+    no_wait: NoWaitOption = False,
     home: HomeOption = None,
 ) -> None:
     """Run CMD, track what it costs, and pause it at its budget.

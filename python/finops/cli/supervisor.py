@@ -105,8 +105,6 @@ class Supervisor:
         return subprocess.Popen(self._options.command, env=environment, start_new_session=True)
 
     def _look(self, run: CommandRun) -> None:
-        if not self._agent.is_serving:
-            self._agent.try_serve()
         self._tell(run.tick(self._agent), run.attempt_id)
 
     def _tell(self, report: AgentReport, attempt_id: str) -> None:
@@ -209,8 +207,6 @@ class Supervisor:
         interrupts_before = self._interrupts
         while self._interrupts == interrupts_before:
             waiter.wait(_BUDGET_POLL_SECONDS)
-            if self._agent.try_serve():
-                self._warn(self._agent.tick().warnings)  # other runs are looked after meanwhile
             resumed = self._try_resume(run)
             if resumed is not None:
                 waited = datetime.now(timezone.utc) - since

@@ -1,0 +1,331 @@
+// test_guard.cpp - tests of the decisions: silence, money, the ladder, and what is spared.
+//
+// Owns: the checks of include/finops/guard. Does not own: observation and acting (test_agent.cpp).
+// Invariant: a table moves one thing, and stands below, at and above its limit.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "finops/guard/decide.hpp"
+#include "support.hpp"
+
+namespace finops::guard {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::code_of;
+
+constexpr Nanoseconds kNanosecond{1};
+constexpr BootTime kStart{hours{1'000}};
+
+/// A run that reports, has no budget and was seen to progress at its start.
+RunState working_run() {
+  RunState state;
+  state.reports = true;
+  state.progress_changed_at = kStart;
+  state.started_at = kStart;
+  state.lease = {.renew_at = seconds{30},
+                 .pause_at = Nanoseconds::max(),
+                 .ends_at = Nanoseconds::max()};
+  state.rung_since = kStart;
+  return state;
+}
+
+/// A run whose hard budget is used up: to pause from 100 s on, SIGTERM from 120 s (half-way), SIGKILL
+/// from 135 s.
+RunState spent_run() {
+  RunState state = working_run();
+  state.is_hard_budget = true;
+  state.is_exhausted = true;
+  state.lease.pause_at = seconds{100};
+  state.lease.ends_at = seconds{136};
+  state.terms = {.term = seconds{60},
+                 .check_gap = seconds{5},
+                 .stop_time = seconds{30},
+                 .billing_quantum = seconds{1}};
+  return state;
+}
+
+std::string text_of(const Decision& decision) {
+  return std::string(directive_name(decision.directive)) + " " +
+         std::string(rule_name(decision.rule)) + " " + std::string(rung_name(decision.rung));
+}
+
+const std::string kNothing = "CONTINUE none watch";
+
+// --- policy --------------------------------------------------------------------------------------
+
+// Goal: every limit is above zero. Method: each at 0 and below, and at the smallest span.
+TEST(GuardPolicy, RefusesLimitsThatAreNotAboveZero) {
+  EXPECT_EQ(code_of([] { check_policy({}); }), "none");
+  for (Nanoseconds Policy::* limit : {&Policy::silence_limit, &Policy::longest_expected_silence,
+                                      &Policy::directive_grace, &Policy::term_grace}) {
+    Policy policy;
+    policy.*limit = kNanosecond;
+    EXPECT_EQ(code_of([&] { check_policy(policy); }), "none");
+    policy.*limit = Nanoseconds{0};
+    EXPECT_EQ(code_of([&] { check_policy(policy); }), "InvalidArgument");
+    policy.*limit = -kNanosecond;
+    EXPECT_EQ(code_of([&] { check_policy(policy); }), "InvalidArgument");
+  }
+}
+
+// --- silence -------------------------------------------------------------------------------------
+
+// Goal: a run may be silent for exactly its limit. Method: one nanosecond around the policy's limit
+// and around a limit of its own; only the time moves.
+TEST(GuardSilence, AllowsExactlyTheLimit) {
+  struct Case {
+    Nanoseconds own_limit;
+    Nanoseconds silent_for;
+    Signal signal;
+  };
+  const Case cases[] = {{seconds{0}, minutes{30} - kNanosecond, Signal::Working},
+                        {seconds{0}, minutes{30}, Signal::Working},
+                        {seconds{0}, minutes{30} + kNanosecond, Signal::Silent},
+                        {seconds{6}, seconds{6}, Signal::Working},
+                        {seconds{6}, seconds{6} + kNanosecond, Signal::Silent},
+                        {hours{2}, minutes{31}, Signal::Working},
+                        {hours{2}, hours{2} + kNanosecond, Signal::Silent}};
+  for (const Case& c : cases) {
+    RunState state = working_run();
+    state.silence_limit = c.own_limit;
+    const BootTime now = kStart + c.silent_for;
+    EXPECT_EQ(signal_of(state, {}, now), c.signal) << c.silent_for.count() << " ns";
+    EXPECT_EQ(text_of(decide(state, {}, now)),
+              c.signal == Signal::Silent ? "STOP silence directive" : kNothing)
+        << c.silent_for.count() << " ns";
+  }
+}
+
+// Goal: the reason says how long and against which limit. Method: 40 minutes of silence.
+TEST(GuardSilence, SaysWhy) {
+  const Decision decision = decide(working_run(), {}, kStart + minutes{40});
+  EXPECT_EQ(decision.reason, "no progress for 40 min, the limit is 30 min");
+}
+
+// Goal: what cannot or need not report is never stopped for silence. Method: years of silence of a
+// command that never called init and of a long-running run, beside an ordinary one.
+TEST(GuardSilence, SparesCommandsAndLongRunningRuns) {
+  const BootTime late = kStart + hours{24 * 366};
+  EXPECT_EQ(decide(working_run(), {}, late).directive, Directive::STOP);
+  RunState command = working_run();
+  command.reports = false;
+  EXPECT_EQ(text_of(decide(command, {}, late)), kNothing);
+  EXPECT_EQ(signal_of(command, {}, late), Signal::NoSignal);
+  RunState server = working_run();
+  server.is_long_running = true;
+  EXPECT_EQ(text_of(decide(server, {}, late)), kNothing);
+  EXPECT_EQ(signal_of(server, {}, late), Signal::LongRunning);
+}
+
+// Goal: an announced silence holds until its end, then the window starts anew. Method: 2 hours
+// announced at the start; the time moves around 2:30 h.
+TEST(GuardSilence, WaitsForAnAnnouncedSilence) {
+  RunState state = working_run();
+  state.silence_announced_at = kStart;
+  state.silent_until = kStart + hours{2};
+  const BootTime last = kStart + hours{2} + minutes{30};
+  EXPECT_EQ(signal_of(state, {}, kStart + hours{2}), Signal::Working);
+  EXPECT_EQ(signal_of(state, {}, last), Signal::Working);
+  EXPECT_EQ(signal_of(state, {}, last + kNanosecond), Signal::Silent);
+  state.progress_changed_at = kStart + hours{2} + minutes{1};
+  EXPECT_EQ(signal_of(state, {}, last + minutes{1}), Signal::Working) << "progress counts as well";
+}
+
+// Goal: a promise is no exemption. Method: announced for a year; it is cut at 24 h after the
+// announcement, and the window follows.
+TEST(GuardSilence, CutsAnAnnouncementAtItsLongest) {
+  RunState state = working_run();
+  state.silence_announced_at = kStart + hours{1};
+  state.silent_until = kStart + hours{24 * 366};
+  const BootTime last = kStart + hours{25} + minutes{30};
+  EXPECT_EQ(signal_of(state, {}, last), Signal::Working);
+  EXPECT_EQ(signal_of(state, {}, last + kNanosecond), Signal::Silent);
+  Policy strict;
+  strict.longest_expected_silence = hours{1};
+  EXPECT_EQ(signal_of(state, strict, kStart + hours{2} + minutes{30}), Signal::Working);
+  EXPECT_EQ(signal_of(state, strict, kStart + hours{2} + minutes{30} + kNanosecond),
+            Signal::Silent);
+}
+
+// --- the ladder of a silent run ------------------------------------------------------------------
+
+// Goal: each rung waits for its grace, inclusively. Method: the time since the rung moves around 5 s
+// and 30 s.
+TEST(GuardLadder, ClimbsAfterEachGrace) {
+  struct Case {
+    Rung rung;
+    Nanoseconds waited;
+    Rung expected;
+  };
+  const Case cases[] = {{Rung::Watch, seconds{0}, Rung::Directive},
+                        {Rung::Watch, hours{1}, Rung::Directive},
+                        {Rung::Directive, seconds{5} - kNanosecond, Rung::Directive},
+                        {Rung::Directive, seconds{5}, Rung::Sigterm},
+                        {Rung::Sigterm, seconds{30} - kNanosecond, Rung::Sigterm},
+                        {Rung::Sigterm, seconds{30}, Rung::Sigkill},
+                        {Rung::Sigkill, seconds{0}, Rung::Sigkill},
+                        {Rung::Sigkill, hours{1}, Rung::Sigkill}};
+  const BootTime now = kStart + hours{1};
+  for (const Case& c : cases) {
+    RunState state = working_run();
+    state.rung = c.rung;
+    state.rule = c.rung == Rung::Watch ? Rule::None : Rule::Silence;
+    state.rung_since = now - c.waited;
+    const Decision decision = decide(state, {}, now);
+    EXPECT_EQ(decision.directive, Directive::STOP);
+    if (c.rung != Rung::Sigkill || c.waited > seconds{0}) {
+      EXPECT_EQ(decision.rung, c.expected)
+          << rung_name(c.rung) << " for " << c.waited.count() << " ns";
+    }
+  }
+}
+
+// Goal: once killed, never less. Method: the rung is SIGKILL since just now.
+TEST(GuardLadder, StaysAtSigkill) {
+  RunState state = working_run();
+  state.rung = Rung::Sigkill;
+  state.rule = Rule::Silence;
+  state.rung_since = kStart + hours{1};
+  EXPECT_EQ(decide(state, {}, kStart + hours{1}).rung, Rung::Sigkill);
+}
+
+// Goal: progress takes a directive back, and nothing takes back a signal. Method: a run that
+// progressed just now, on each rung.
+TEST(GuardLadder, ProgressHelpsOnlyBeforeSigterm) {
+  const BootTime now = kStart + hours{1};
+  struct Case {
+    Rung rung;
+    const char* expected;
+  };
+  for (const Case& c :
+       {Case{Rung::Directive, "CONTINUE none watch"}, Case{Rung::Sigterm, "STOP silence SIGTERM"},
+        Case{Rung::Sigkill, "STOP silence SIGKILL"}}) {
+    RunState state = working_run();
+    state.progress_changed_at = now;
+    state.rung = c.rung;
+    state.rule = Rule::Silence;
+    state.rung_since = now - seconds{1};
+    EXPECT_EQ(text_of(decide(state, {}, now)), c.expected) << rung_name(c.rung);
+  }
+}
+
+// --- money ---------------------------------------------------------------------------------------
+
+// Goal: CHECKPOINT from the pause on, PAUSE with SIGTERM half-way to the end, SIGKILL with the last
+// of the reserve. Method: one nanosecond around each of the three.
+TEST(GuardBudget, StopsWithinTheReserve) {
+  struct Case {
+    Nanoseconds elapsed;
+    const char* expected;
+  };
+  const Case cases[] = {{seconds{100} - kNanosecond, "CONTINUE none watch"},
+                        {seconds{100}, "CHECKPOINT budget directive"},
+                        {seconds{120} - kNanosecond, "CHECKPOINT budget directive"},
+                        {seconds{120}, "PAUSE budget SIGTERM"},
+                        {seconds{135} - kNanosecond, "PAUSE budget SIGTERM"},
+                        {seconds{135}, "PAUSE budget SIGKILL"},
+                        {hours{1}, "PAUSE budget SIGKILL"}};
+  for (const Case& c : cases) {
+    RunState state = spent_run();
+    state.silence_limit = hours{2};
+    EXPECT_EQ(text_of(decide(state, {}, kStart + c.elapsed)), c.expected)
+        << c.elapsed.count() << " ns";
+  }
+}
+
+// Goal: a command that cannot read a directive gets SIGTERM first. Method: at the pause.
+TEST(GuardBudget, TermsACommandAtOnce) {
+  RunState state = spent_run();
+  state.reports = false;
+  EXPECT_EQ(text_of(decide(state, {}, kStart + seconds{100} - kNanosecond)), kNothing);
+  EXPECT_EQ(text_of(decide(state, {}, kStart + seconds{100})), "CHECKPOINT budget SIGTERM");
+  EXPECT_EQ(decide(state, {}, kStart + seconds{135}).rung, Rung::Sigkill);
+}
+
+// Goal: only a hard budget with nothing left stops anybody. Method: one of the two conditions is
+// missing.
+TEST(GuardBudget, StopsOnlyAHardBudgetThatIsExhausted) {
+  const BootTime late = kStart + minutes{10};
+  EXPECT_EQ(decide(spent_run(), {}, late).rule, Rule::Budget);
+  RunState soft = spent_run();
+  soft.is_hard_budget = false;
+  EXPECT_EQ(text_of(decide(soft, {}, late)), kNothing);
+  RunState has_more = spent_run();
+  has_more.is_exhausted = false;
+  EXPECT_EQ(text_of(decide(has_more, {}, late)), kNothing);
+  RunState server = spent_run();
+  server.is_long_running = true;
+  EXPECT_EQ(decide(server, {}, late).rule, Rule::Budget) << "long-running is no free money";
+}
+
+// Goal: an approval takes back a directive, never a signal. Method: money arrived, on each rung.
+TEST(GuardBudget, MoneyHelpsOnlyBeforeSigterm) {
+  struct Case {
+    Rung rung;
+    Rung expected;
+  };
+  for (const Case& c : {Case{Rung::Directive, Rung::Watch}, Case{Rung::Sigterm, Rung::Sigterm},
+                        Case{Rung::Sigkill, Rung::Sigkill}}) {
+    RunState state = spent_run();
+    state.is_exhausted = false;
+    state.lease.pause_at = minutes{10};
+    state.rung = c.rung;
+    state.rule = Rule::Budget;
+    const Decision decision = decide(state, {}, kStart + seconds{125});
+    EXPECT_EQ(decision.rung, c.expected) << rung_name(c.rung);
+    EXPECT_EQ(decision.directive == Directive::CONTINUE, c.rung == Rung::Directive)
+        << rung_name(c.rung);
+  }
+}
+
+// Goal: no rung is ever left downwards after SIGTERM, whatever else becomes true of the run.
+// Method: every rule, with the run silent, out of money, both and neither.
+TEST(GuardLadder, NeverGoesDownFromSigterm) {
+  const BootTime now = kStart + seconds{125};
+  for (const Rule rule : {Rule::Silence, Rule::Budget}) {
+    for (const Rung rung : {Rung::Sigterm, Rung::Sigkill}) {
+      for (const bool is_silent : {false, true}) {
+        for (const bool is_spent : {false, true}) {
+          RunState state = spent_run();
+          state.is_exhausted = is_spent;
+          state.progress_changed_at = is_silent ? kStart : now;
+          state.silence_limit = seconds{60};
+          state.rung = rung;
+          state.rule = rule;
+          state.rung_since = now - seconds{1};
+          EXPECT_GE(decide(state, {}, now).rung, rung)
+              << rule_name(rule) << (is_silent ? ", silent" : "") << (is_spent ? ", spent" : "");
+        }
+      }
+    }
+  }
+}
+
+// --- words ---------------------------------------------------------------------------------------
+
+// Goal: spans read as people say them. Method: around the borders of the units.
+TEST(GuardFormat, WritesSpansForPeople) {
+  EXPECT_EQ(format_span(seconds{0}), "0 s");
+  EXPECT_EQ(format_span(seconds{6}), "6 s");
+  EXPECT_EQ(format_span(seconds{119}), "119 s");
+  EXPECT_EQ(format_span(seconds{120}), "2 min");
+  EXPECT_EQ(format_span(minutes{119}), "119 min");
+  EXPECT_EQ(format_span(minutes{120}), "2.0 h");
+  EXPECT_EQ(format_span(minutes{210}), "3.5 h");
+}
+
+// Goal: each state has its word. Method: all four.
+TEST(GuardFormat, NamesTheSignals) {
+  EXPECT_EQ(signal_name(Signal::NoSignal), "no signal");
+  EXPECT_EQ(signal_name(Signal::Working), "working");
+  EXPECT_EQ(signal_name(Signal::Silent), "silent");
+  EXPECT_EQ(signal_name(Signal::LongRunning), "long-running");
+}
+
+}  // namespace
+}  // namespace finops::guard

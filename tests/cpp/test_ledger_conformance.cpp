@@ -1,0 +1,33 @@
+// test_ledger_conformance.cpp - runs the conformance suite against every backend there is.
+//
+// Owns: the list of backends. Does not own: what is asked of them (ledger_conformance*.hpp).
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "ledger_conformance.hpp"
+#include "ledger_conformance_budgets.hpp"
+
+namespace finops::testing {
+namespace {
+
+class SqliteStore final : public LedgerStore {
+ public:
+  std::unique_ptr<Ledger> open() override { return open_ledger(folder_ / "ledger.db", {}); }
+
+ private:
+  TempDir folder_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Backends, LedgerConformance,
+    ::testing::Values(LedgerBackend{
+        .name = "Sqlite",
+        .make_store = [] { return std::unique_ptr<LedgerStore>(std::make_unique<SqliteStore>()); }}),
+    [](const ::testing::TestParamInfo<LedgerBackend>& param) {
+      return std::string(param.param.name);
+    });
+
+}  // namespace
+}  // namespace finops::testing
