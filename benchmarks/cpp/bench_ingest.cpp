@@ -26,7 +26,7 @@ namespace finops {
 namespace {
 
 constexpr int kBatchSize = 1'000;
-constexpr int kAttemptCount = 10;
+constexpr int kAttemptCount = 10;  // one digit of an id
 constexpr double kGoalRatio = 0.8;
 
 constexpr const char* kBareSchema = R"sql(
@@ -48,20 +48,20 @@ void require(bool is_true, const char* what) {
   }
 }
 
-/// The run and the attempts that the charges belong to. Returns the attempts' ids.
+/// The runs, of one attempt each, that the charges belong to. Returns the attempts' ids.
 std::vector<AttemptId> add_attempts(Ledger& ledger) {
   const ClockReading now = SystemClock{}.now();
-  RunRecord run;
-  run.run_id = RunId{"0123456789ab"};
-  run.project = "benchmark";
-  run.experiment = "ingest";
-  run.tags = "{}";
-  run.created_at = now.utc;
-  ledger.add_run(run);
   std::vector<AttemptId> ids;
   for (int i = 0; i < kAttemptCount; ++i) {
+    RunRecord run;
+    run.run_id = RunId{"0123456789a" + std::to_string(i)};
+    run.project = "benchmark";
+    run.experiment = "ingest";
+    run.tags = "{}";
+    run.created_at = now.utc;
+    ledger.add_run(run);
     AttemptRecord attempt;
-    attempt.attempt_id = AttemptId{run.run_id.str() + "-00000" + std::to_string(i)};
+    attempt.attempt_id = AttemptId{run.run_id.str() + "-000000"};
     attempt.run_id = run.run_id;
     attempt.started_at = now;
     ledger.add_attempt(attempt);

@@ -37,6 +37,7 @@ struct Agent::Watched {
   guard::Decision last;  // the last one that was recorded
   BootTime rung_since{};
   bool seen_in_round = false;
+  bool has_acted = true;  // false: decided by an agent that may have died before it acted
 };
 
 Agent::Agent(AgentOptions options, const Clock& clock)
@@ -223,6 +224,7 @@ void Agent::first_look(const PageRef& ref, Watched& watched, ClockReading now) {
                     .rule = decided.back().rule,
                     .rung = decided.back().rung,
                     .reason = decided.back().reason};
+    watched.has_acted = false;
   }
 }
 
@@ -241,9 +243,17 @@ void Agent::observe(const PageRef& ref, Watched& watched, ClockReading now) {
   }
   const bool has_moved = last_seen_ns != watched.last_seen_ns;
   watched.last_seen_ns = last_seen_ns;
-  watched.is_alive = has_moved || ref.foreign == nullptr || ref.foreign->is_locked();
+  // A call proves life up to that call. Before money is settled up to now, and where nothing moved,
+  // the lock is asked.
+  const bool is_due = now.boot - ref.info->started_at.boot >= watched.lease.renew_at;
+  BootTime alive_at = now.boot;
+  if (ref.foreign != nullptr && has_moved && !is_due) {
+    alive_at = std::min(now.boot, ref.info->started_at.boot + elapsed_at(*ref.info, last_seen_ns));
+  } else {
+    watched.is_alive = ref.foreign == nullptr || ref.foreign->is_locked();
+  }
   if (watched.is_alive) {
-    ref.page->agent.alive_at_boot_ns.store(now.boot.time_since_epoch().count(),
+    ref.page->agent.alive_at_boot_ns.store(alive_at.time_since_epoch().count(),
                                            std::memory_order_relaxed);
   }
 }
@@ -310,9 +320,10 @@ void Agent::judge(const PageRef& ref, Watched& watched, ClockReading now, TickRe
     watched.rung_since = decision.rung != watched.last.rung ? now.boot : watched.rung_since;
     watched.last = decision;
     act(ref, decision);
-  } else if (decision.rung == Rung::Sigkill) {
-    act(ref, decision);  // again, until nothing of it is left
+  } else if (decision.rung == Rung::Sigkill || !watched.has_acted) {
+    act(ref, decision);  // again: until nothing of it is left, or for an agent that died before it
   }
+  watched.has_acted = true;
 }
 
 void Agent::act(const PageRef& ref, const guard::Decision& decision) {

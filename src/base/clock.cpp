@@ -37,10 +37,6 @@ void ManualClock::suspend(Nanoseconds span) {
   reading_.boot += span;
 }
 
-MonotonicTime coarse_monotonic_now() noexcept {
-  return MonotonicTime{read_clock(CLOCK_MONOTONIC_COARSE)};
-}
-
 std::string format_utc(UtcTime time) {
   if (time == UtcTime{}) {
     return {};

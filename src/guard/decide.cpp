@@ -40,9 +40,9 @@ Decision silence_decision(const RunState& state, const Policy& policy, BootTime 
 
 Decision budget_decision(const RunState& state, BootTime now) {
   const Nanoseconds elapsed = now - state.started_at;
-  const Nanoseconds pause_at = state.lease.pause_at;
-  const Nanoseconds half_way = pause_at + state.terms.check_gap + state.terms.stop_time / 2;
-  const Nanoseconds last = pause_at + state.terms.check_gap + state.terms.stop_time;
+  // Counted back from the end of the money, which no settlement moves.
+  const Nanoseconds last = state.lease.ends_at - state.terms.billing_quantum;
+  const Nanoseconds half_way = last - state.terms.stop_time / 2;
   Decision decision{.directive = elapsed < half_way ? Directive::CHECKPOINT : Directive::PAUSE,
                     .rule = Rule::Budget,
                     .rung = Rung::Directive,

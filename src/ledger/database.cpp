@@ -51,6 +51,12 @@ Statement& Statement::operator<<(std::string_view value) {
   return *this;
 }
 
+Statement& Statement::bind_borrowed(std::string_view value) {
+  check(sqlite3_bind_text(statement_, ++parameter_, value.data(), static_cast<int>(value.size()),
+                          SQLITE_STATIC));
+  return *this;
+}
+
 Statement& Statement::operator<<(Money value) {
   const StoredMoney stored = value.to_stored();
   return *this << stored.units << stored.picos;

@@ -43,6 +43,14 @@ class Statement {
   /// Binds the text, or NULL if it is empty.
   Statement& bind_text_or_null(std::string_view value);
 
+  /// Binds text that outlives the step, without a copy.
+  Statement& bind_borrowed(std::string_view value);
+  /// Ready for the next row of a batch: every parameter is bound anew.
+  void rewind() noexcept {
+    sqlite3_reset(statement_);
+    parameter_ = 0;
+  }
+
   /// Moves to the next row; false at the end.
   bool step();
   /// Runs a statement that gives no rows.

@@ -37,13 +37,17 @@ void check_private_file(const std::string& path) {
                      " must be a plain file of ours that others cannot write; run: chmod 600");
 }
 
-// The columns of `charges`, in their order.
+// The columns of `charges`, in their order. Texts of the charge outlive the step; the currency's
+// does not.
 void bind_charge(Statement& statement, const Charge& charge) {
-  statement << charge.event_id.str();
-  statement.bind_text_or_null(charge.attempt_id.str());
-  statement << basis_name(charge.basis) << charge_category_name(charge.charge_category);
+  statement.bind_borrowed(charge.event_id.str());
+  charge.attempt_id.empty() ? statement.bind_text_or_null({})
+                            : statement.bind_borrowed(charge.attempt_id.str());
+  statement.bind_borrowed(basis_name(charge.basis));
+  statement.bind_borrowed(charge_category_name(charge.charge_category));
   statement.bind_text_or_null(charge.is_correction ? "Correction" : "");
-  statement.bind_text_or_null(charge.price_id.str());
+  charge.price_id.empty() ? statement.bind_text_or_null({})
+                          : statement.bind_borrowed(charge.price_id.str());
   statement << charge.consumed_time << charge.charge_period_start << charge.charge_period_end
             << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
 }
@@ -317,13 +321,14 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
 std::size_t SqliteLedger::append(std::span<const Charge> charges) {
   std::size_t added = 0;
   write([&] {
+    Statement insert = database_->prepare(
+        "INSERT INTO charges VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (event_id) DO NOTHING");
     for (const Charge& charge : charges) {
       FINOPS_REQUIRE(charge.billed_cost.currency() == charge.effective_cost.currency(),
                      ErrorCode::CurrencyMismatch,
                      "charge " + charge.event_id.str() + " has costs in two currencies");
-      Statement insert = database_->prepare(
-          "INSERT INTO charges VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-          "ON CONFLICT (event_id) DO NOTHING");
+      insert.rewind();
       bind_charge(insert, charge);
       insert.run();
       if (database_->changes() == 1) {

@@ -321,10 +321,11 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
                                                     std::int64_t limit) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   std::vector<DecisionRecord> decisions;
+  // In the order of recording: a wall clock may jump.
   Statement rows = database_->prepare(
       "SELECT attempt_id, sequence, directive, rule, rung, reason, decided_by, decided_at_ns "
       "FROM decisions WHERE ?1='' OR attempt_id=?1 "
-      "ORDER BY rowid DESC LIMIT ?2"  // in the order of recording: a wall clock may jump);
+      "ORDER BY rowid DESC LIMIT ?2");
   rows << attempt_id.str() << limit;
   while (rows.step()) {
     DecisionRecord decision;

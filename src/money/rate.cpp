@@ -44,6 +44,10 @@ Rate::Rate(Money price_per_hour, std::int64_t used_micro_gpus, std::int64_t bloc
   const std::int64_t divisor = std::gcd(used_, block_);
   used_ /= divisor;
   block_ /= divisor;
+  constexpr std::int64_t kLargestBlock = 1'000'000'000'000'000;  // keeps cost_of in 128 bits
+  FINOPS_REQUIRE(block_ <= kLargestBlock, ErrorCode::Overflow,
+                 "a resource is a share of more than 1e15: " + std::to_string(used_) + "/" +
+                     std::to_string(block_));
   // Tried once here, so that no later call in a running job can overflow.
   constexpr auto kCentury = std::chrono::hours{24 * 36525};
   (void)cost_of(kCentury);

@@ -57,13 +57,17 @@ Quote make_quote(const PriceRow& row, const Resource& resource) {
 }
 
 // What a user set counts before what the book says; of several the one set last. A price for one
-// place holds there alone, not for a bare name.
+// place holds there alone, not for a bare name, and one for "A100-80GB" does not settle which of
+// several "A100" means.
 const PriceRow* newest_user_price(const std::vector<const PriceRow*>& rows,
-                                  const Resource& resource) {
+                                  const Resource& resource, bool is_one_gpu) {
+  const std::string name = fold(resource.name);
   const PriceRow* newest = nullptr;
   for (const PriceRow* row : rows) {
-    const bool counts = row->is_user_set && (row->is_default || !resource.provider.empty());
-    if (counts && (newest == nullptr || row->valid_from >= newest->valid_from)) {
+    const bool fits = is_one_gpu || fold(row->gpu) == name || fold(row->instance_type) == name;
+    const bool holds = row->is_default || !resource.provider.empty();
+    if (row->is_user_set && fits && holds &&
+        (newest == nullptr || row->valid_from >= newest->valid_from)) {
       newest = row;
     }
   }
@@ -130,7 +134,7 @@ std::optional<Quote> PriceBook::quote(const Resource& resource, UtcTime at) cons
       gpu_names.insert(row->gpu);
     }
   }
-  if (const PriceRow* set_by_hand = newest_user_price(fitting, resource)) {
+  if (const PriceRow* set_by_hand = newest_user_price(fitting, resource, gpu_names.size() == 1)) {
     return make_quote(*set_by_hand, resource);
   }
   if (gpu_names.size() > 1) {

@@ -119,6 +119,12 @@ Resource parse_resource(std::string_view text) {
   if (what.empty() || !std::all_of(what.begin(), what.end(), is_name_character)) {
     fail(text, "the name is empty or has an odd character");
   }
+  // "2.5xH100" would be a name, and be billed as one GPU.
+  const std::size_t number = std::min(what.find_first_not_of("0123456789.-"), what.size());
+  const bool is_odd_count = number > 0 && number < what.size() && (what[number] | 32) == 'x';
+  if (is_odd_count || what.front() == '-' || what.front() == '.') {
+    fail(text, "the count must be a whole number above 0; a part of a GPU is written H100:0.5");
+  }
   resource.name = std::string(what);
   if (at != std::string_view::npos) {
     parse_place(text, text.substr(at + 1), resource);

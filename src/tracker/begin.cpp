@@ -340,10 +340,12 @@ BegunAttempt begin(const RunOptions& options, bool is_command) {
   if (start.ledger != nullptr) {
     try {
       register_attempt(start);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
+      const auto* known = dynamic_cast<const Error*>(&error);
       // A Conflict is the caller's: somebody else resumed this run.
-      if (is_needed || !options.fail_open || error.code() == ErrorCode::Conflict) {
+      const bool is_conflict = known != nullptr && known->code() == ErrorCode::Conflict;
+      if (is_needed || !options.fail_open || is_conflict) {
         start.begun.page->remove();
         throw;
       }

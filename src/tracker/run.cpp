@@ -132,15 +132,12 @@ void Run::look(ClockReading now) {
 }
 
 void Run::renew(ClockReading now, Nanoseconds elapsed) {
-  Rule rule = Rule::Budget;
+  std::unique_ptr<Ledger> ledger;
   try {
-    if (home_path_.empty()) {
-      throw Error(ErrorCode::LedgerUnavailable, "there is no home folder");
-    }
-    const std::unique_ptr<Ledger> ledger =
-        open_ledger(home_path_ + "/ledger.db",
-                    {.busy_timeout =
-                         ledger_failure_count_ == 0 ? kSlowPathTimeout : kTimeoutAfterFailure});
+    FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::LedgerUnavailable, "there is no home folder");
+    const Nanoseconds timeout =
+        ledger_failure_count_ == 0 ? kSlowPathTimeout : kTimeoutAfterFailure;
+    ledger = open_ledger(home_path_ + "/ledger.db", {.busy_timeout = timeout});
     if (!account_.has_value()) {
       account_ = agent::account_of(*ledger, info());
     }
@@ -149,16 +146,16 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
     lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                                 agent::lease_terms_of(info()));
     ledger_failure_count_ = 0;
-    record_pending_decision(*ledger);
   } catch (const std::exception& error) {
     warn(error.what());
     ++ledger_failure_count_;
-    rule = Rule::Lease;
+    ledger.reset();
   }
-  direct(now, elapsed, rule);
+  direct(now, elapsed, ledger.get());
 }
 
-void Run::direct(ClockReading now, Nanoseconds elapsed, Rule rule) {
+void Run::direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger) {
+  const Rule rule = ledger != nullptr ? Rule::Budget : Rule::Lease;
   const budget::LeaseTerms terms = agent::lease_terms_of(info());
   if (!has_hard_budget() || elapsed < lease_.pause_at) {
     own_directive_.store(0, std::memory_order_relaxed);
@@ -170,7 +167,8 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Rule rule) {
                      : lease_.renew_at);
     return;
   }
-  const Nanoseconds half_way = lease_.pause_at + terms.check_gap + terms.stop_time / 2;
+  // Counted back from the end of the money, which no settlement moves.
+  const Nanoseconds half_way = lease_.ends_at - terms.billing_quantum - terms.stop_time / 2;
   const bool is_saved = own_directive_.load(std::memory_order_relaxed) >= number(Directive::PAUSE);
   const Directive directive =
       is_saved || elapsed >= half_way ? Directive::PAUSE : Directive::CHECKPOINT;
@@ -179,24 +177,39 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Rule rule) {
                           (warnings_.empty() ? std::string() : warnings_.back())
                     : "the budget " + info().budget_id +
                           " is used up: what is left pays for the checkpoint and the stop";
-  if (own_directive_.exchange(number(directive)) == 0) {
-    pending_decision_ = DecisionRecord{.attempt_id = info().attempt_id,
-                                       .sequence = 0,
-                                       .directive = directive,
-                                       .rule = rule,
-                                       .rung = Rung::Directive,
-                                       .reason = own_reason_,
-                                       .decided_by = "process",
-                                       .decided_at = now.utc};
+  decide(directive, rule, now.utc);
+  if (ledger != nullptr) {
+    record_decisions(*ledger);
   }
+  own_directive_.store(number(directive), std::memory_order_relaxed);
   set_deadline(now, elapsed, std::min(elapsed + kRetry, std::max(half_way, elapsed)));
 }
 
-// The directive stands at once (spending fails closed); the ledger is told when it can be reached.
-void Run::record_pending_decision(Ledger& ledger) {
-  if (pending_decision_.has_value()) {
-    ledger.add_decision(*pending_decision_);
-    pending_decision_.reset();
+void Run::decide(Directive directive, Rule rule, UtcTime now) {
+  if (own_directive_.load(std::memory_order_relaxed) == number(directive)) {
+    return;  // decided already
+  }
+  unrecorded_.push_back({.attempt_id = info().attempt_id,
+                         .sequence = 0,
+                         .directive = directive,
+                         .rule = rule,
+                         .rung = Rung::Directive,
+                         .reason = own_reason_,
+                         .decided_by = "process",
+                         .decided_at = now});
+}
+
+// Before they are acted on, where the ledger can be reached. Where it cannot, the directive stands
+// all the same (spending fails closed), and the ledger is told later.
+void Run::record_decisions(Ledger& ledger) {
+  while (!unrecorded_.empty()) {
+    try {
+      ledger.add_decision(unrecorded_.front());
+    } catch (const std::exception& error) {
+      warn(error.what());
+      return;
+    }
+    unrecorded_.erase(unrecorded_.begin());
   }
 }
 
@@ -216,6 +229,7 @@ void Run::checkpointed(std::int64_t step, const std::string& path) {
     if (own_reason_.empty()) {
       own_reason_ = pulse::read_reason(page_->page());
     }
+    decide(Directive::PAUSE, Rule::Budget, now.utc);
     own_directive_.store(number(Directive::PAUSE), std::memory_order_relaxed);
   }
   if (!is_served(now) && !ledger_path_.empty()) {
@@ -366,7 +380,7 @@ void Run::conclude(RunStatus status, const std::string& reason) {
   const std::unique_ptr<Ledger> ledger =
       open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout});
   (void)agent::account_of(*ledger, info());  // the ledger may have been away at the start
-  record_pending_decision(*ledger);
+  record_decisions(*ledger);
   agent::conclude_attempt(*ledger, info(), page_->page(),
                           {.metered_until = ended_after_, .gone_at = ended_after_},
                           {.status = status, .reason = reason, .ended_at = now.utc});

@@ -99,14 +99,14 @@ class Random {
   std::mt19937_64 engine_;
 };
 
-/// Asks `holds` again and again for up to five seconds.
-inline bool eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+/// Asks `holds` again and again, for up to `limit`.
+inline bool eventually(const std::function<bool()>& holds, Nanoseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!holds()) {
     if (std::chrono::steady_clock::now() >= deadline) {
       return false;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
   return true;
 }
@@ -150,12 +150,14 @@ class Child {
   /// Whether it said that it is ready; false: it ended before.
   [[nodiscard]] bool is_ready() const noexcept { return is_ready_; }
   void send(int signal_number) const { kill(pid_, signal_number); }
-  /// Waits for its end: the exit code, or minus the signal that ended it.
+  /// Waits up to ten seconds for its end: the exit code, or minus the signal that ended it. A child
+  /// that goes on is killed, and 100 is given back.
   int wait() {
-    int status = 0;
-    if (!is_reaped_ && waitpid(pid_, &status, 0) == pid_) {
+    if (!is_reaped_ && !eventually([this] { return !is_running(); }, std::chrono::seconds{10})) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
       is_reaped_ = true;
-      result_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+      result_ = 100;
     }
     return result_;
   }

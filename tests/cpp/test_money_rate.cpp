@@ -186,6 +186,26 @@ TEST(RateCost, AgreesWithLongArithmetic) {
   }
 }
 
+// Goal: the cost is exact or refused, never wrong, for shares far beyond any machine.
+// Method: shares of 1e15 to 1e17, near which products leave 128 bits; only then Overflow is right.
+TEST(RateCost, IsExactOrRefusedForHugeShares) {
+  const std::uint64_t seed = test_seed();
+  SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 3000 && !HasFailure(); ++i) {
+    const std::int64_t block = pick(random, 1, 100) * 1'000'000'000'000'000 + 1;
+    const std::int64_t used = block - pick(random, 1, 1000);
+    const Money price = usd_picos(pick(random, 1, 10'000'000'000'000));
+    const Nanoseconds span{pick(random, 0, kCentury.count())};
+    const std::string refused = code_of([&] {
+      const Rate rate(price, used, block);
+      EXPECT_EQ(int128_text(rate.cost_of(span).picos()), int128_text(expected_cost(rate, span)))
+          << describe(rate) << ", " << span.count() << " ns";
+    });
+    EXPECT_TRUE(refused == "none" || refused == "Overflow") << refused;
+  }
+}
+
 // Goal: slices of a run add up to the price of the whole run, and none is negative.
 // Method: random rates and runs, cut at random points, some of them equal.
 TEST(RateCost, SlicesAddUpToTheWhole) {

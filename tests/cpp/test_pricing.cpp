@@ -362,6 +362,15 @@ TEST(UserPrice, OverridesAnAmbiguousName) {
   EXPECT_EQ(look_up(book, "A100-80GB"), "gcp:a2-ultra:us-central1:on-demand: 5 USD");
 }
 
+// Goal: but a price of one GPU is no answer for a name that fits two. Method: only the exact name
+// of one of the two A100s has a user's price.
+TEST(UserPrice, LeavesAmbiguousNamesAmbiguous) {
+  const PriceBook book = book_with({"A100-80GB = 1 USD/gpu/h"}, parse_utc("2026-01-01"));
+  EXPECT_EQ(look_up(book, "A100-80GB"), "local:A100-80GB: 1 USD");
+  EXPECT_EQ(look_up(book, "A100-40GB"), "gcp:a2-high:us-central1:on-demand: 4 USD");
+  EXPECT_EQ(look_up(book, "A100"), "AmbiguousResource");
+}
+
 // Goal: and a price for one place. Method: a user's price where the book has one.
 TEST(UserPrice, OverridesTheBookAtAPlace) {
   const PriceBook book = book_with({"H100@aws:us-east-1 = 3 USD/gpu/h"}, parse_utc("2026-01-01"));

@@ -6,7 +6,9 @@ leaves SQLite to the final link, a shared one asks for nothing.
 
 from __future__ import annotations
 
+import decimal
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -30,10 +32,11 @@ def prefix(
         run_command(
             *("cmake", "-S", ".", "-B", str(build_dir), "-G", "Ninja"),
             *("-DCMAKE_BUILD_TYPE=Release", "-DFINOPS_WERROR=ON", f"-DBUILD_SHARED_LIBS={shared}"),
+            f"-DCMAKE_INSTALL_PREFIX={prefix}",
             cwd=ROOT,
         )
         run_command("cmake", "--build", str(build_dir), cwd=ROOT)
-        run_command("cmake", "--install", str(build_dir), "--prefix", str(prefix), cwd=ROOT)
+        run_command("cmake", "--install", str(build_dir), cwd=ROOT)
     finally:
         shutil.rmtree(build_dir, ignore_errors=True)
     return prefix
@@ -51,7 +54,11 @@ def test_the_example_builds_and_runs_against_an_installation(
     assert "deprecated" not in configured.lower(), configured
     run_command("cmake", "--build", "build", cwd=tmp_path)
     output = run_command("build/cpp_service", cwd=tmp_path)
-    assert "cost" in output, output
+    # Half a second of work at a price that only the installed price book can have given.
+    shown = re.fullmatch(r"run \S+ cost (\S+) USD at (\S+) USD/h\n", output)
+    assert shown is not None, output
+    assert decimal.Decimal(shown[1]) > 0
+    assert decimal.Decimal(shown[2]) > 0
 
 
 def test_the_installation_asks_for_no_json_library(prefix: pathlib.Path) -> None:

@@ -116,7 +116,7 @@ def test_a_price_book_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: pat
     monkeypatch.setenv("FINOPS_PRICE_BOOK", str(book))
     with pytest.raises(OSError, match=r"book\.json"):
         finops.init(project="p", experiment="e", resources="H100")
-    for text in (" ", "{", "[]", json.dumps({"schema": "something else"}), "\0"):
+    for text in ("", " ", "{", "[]", json.dumps({"schema": "something else"}), "\0"):
         book.write_text(text, encoding="utf-8")
         with pytest.raises((errors.InvalidArgument, errors.UnsupportedSchema)):
             finops.init(project="p", experiment="e", resources="H100")

@@ -12,11 +12,13 @@ RULES = layering.read_rules(pathlib.Path(__file__).with_name("layers.toml"))
 
 
 def test_cpp_includes_keep_to_the_layers() -> None:
-    assert layering.cpp_violations(ROOT, RULES) == []
+    violations = layering.cpp_violations(ROOT, RULES)
+    assert not violations, "\n".join(violations)
 
 
 def test_python_imports_keep_to_the_layers() -> None:
-    assert layering.python_violations(ROOT, RULES) == []
+    violations = layering.python_violations(ROOT, RULES)
+    assert not violations, "\n".join(violations)
 
 
 def test_the_table_itself_has_no_cycle() -> None:

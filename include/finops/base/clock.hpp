@@ -6,7 +6,8 @@
 // still while the host is suspended).
 #pragma once
 
-#include <atomic>
+#include <time.h>
+
 #include <chrono>
 #include <string>
 
@@ -72,7 +73,12 @@ class ManualClock final : public Clock {
 };
 
 /// CLOCK_MONOTONIC_COARSE, for the hot calls: a vDSO read of about 3 ns, resolution 1-4 ms.
-[[nodiscard]] MonotonicTime coarse_monotonic_now() noexcept;
+/// Inline: a call of its own would cost a quarter of a hot call.
+[[nodiscard]] inline MonotonicTime coarse_monotonic_now() noexcept {
+  timespec value{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &value);
+  return MonotonicTime{std::chrono::seconds{value.tv_sec} + Nanoseconds{value.tv_nsec}};
+}
 
 /// "2026-11-24T05:44:26Z", seconds precision, for reports; empty means never.
 [[nodiscard]] std::string format_utc(UtcTime time);

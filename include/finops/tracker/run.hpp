@@ -130,10 +130,11 @@ class Run {
   void enter_slow_path() noexcept;
   void look(ClockReading now);
   void renew(ClockReading now, Nanoseconds elapsed);
-  void direct(ClockReading now, Nanoseconds elapsed, Rule rule);
+  void direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger);
   void set_deadline(ClockReading now, Nanoseconds elapsed, Nanoseconds target) noexcept;
   void conclude(RunStatus status, const std::string& reason);
-  void record_pending_decision(Ledger& ledger);
+  void decide(Directive directive, Rule rule, UtcTime now);
+  void record_decisions(Ledger& ledger);
   [[nodiscard]] std::unique_lock<std::mutex> lock_unless_forked() const;
   [[nodiscard]] bool is_served(ClockReading now) const noexcept;
   [[nodiscard]] bool has_hard_budget() const noexcept;
@@ -161,8 +162,8 @@ class Run {
   std::optional<AttemptAccount> account_;
   budget::LeasePlan lease_;
   std::uint64_t checkpoint_count_ = 0;
-  int ledger_failure_count_ = 0;  // in a row
-  std::optional<DecisionRecord> pending_decision_;
+  int ledger_failure_count_ = 0;            // in a row
+  std::vector<DecisionRecord> unrecorded_;  // own directives that the ledger does not know yet
   Nanoseconds ended_after_{};
   std::string own_reason_;
   std::vector<std::string> warnings_;
