@@ -125,8 +125,9 @@ TEST_P(LedgerConformance, LowersALimitToWhatIsInUse) {
   settle(attempt_id, seconds{450}, usd("2"));
   ASSERT_EQ(accounts("b").spent, usd("3"));
   const auto set = [&](const char* limit) {
-    return code_of(
-        [&] { ledger().set_limit(BudgetId{"b"}, usd(limit), "ada", "less", example_time()); });
+    return code_of([&] {
+      ledger().set_limit(BudgetId{"b"}, usd(limit), "ada", "less", example_time());
+    });
   };
   EXPECT_EQ(set("5.000000000001"), "none");
   EXPECT_EQ(set("5"), "none");
@@ -276,7 +277,9 @@ class RandomWalk {
       ledger_.price_attempt(attempt_id, example_price("24 USD"), 1, 3);
     }
   }
-  Money amount() { return Money::from_picos(random_.between(0, 9'000'000'000'000), Currency::usd()); }
+  Money amount() {
+    return Money::from_picos(random_.between(0, 9'000'000'000'000), Currency::usd());
+  }
 
   Ledger& ledger_;
   std::vector<AttemptId> attempts_;

@@ -1,4 +1,5 @@
-// support.hpp - what several C++ tests need: a folder of their own, money, records, child processes.
+// support.hpp - what several C++ tests need: a folder of their own, money, records, child
+// processes.
 //
 // Owns: TempDir, usd, code_of, test_seed, Random, Child, eventually, and example records.
 // Does not own: anything that a test moves; a test states that itself.

@@ -127,8 +127,8 @@ class AgentRounds : public ::testing::Test {
 
 // --- silence -------------------------------------------------------------------------------------
 
-// Goal: a silent run is told, asked and killed, each after its grace, and each is recorded. Method: a
-// child that ignores SIGTERM; 6 s of silence are allowed.
+// Goal: a silent run is told, asked and killed, each after its grace, and each is recorded. Method:
+// a child that ignores SIGTERM; 6 s of silence are allowed.
 TEST_F(AgentRounds, ASilentRunIsStoppedStepByStep) {
   const std::unique_ptr<Child> child = hold(page_of("run1"), SIGTERM);
   ASSERT_TRUE(child->is_ready());
@@ -272,8 +272,8 @@ TEST_F(AgentRounds, ASuccessorGoesOnWithTheLadder) {
   EXPECT_EQ(child->wait(), -SIGKILL);
 }
 
-// Goal: what was recorded and not acted on, since the agent died in between, is acted on by the next.
-// Method: the directive is in the ledger, not on the page.
+// Goal: what was recorded and not acted on, since the agent died in between, is acted on by the
+// next. Method: the directive is in the ledger, not on the page.
 TEST_F(AgentRounds, ASuccessorActsOnWhatWasOnlyRecorded) {
   const std::unique_ptr<Child> child = hold(page_of("run1"));
   auto agent = make_agent();
@@ -323,16 +323,17 @@ TEST_F(AgentRounds, ReportsADamagedPage) {
 
 // --- ends ----------------------------------------------------------------------------------------
 
-// Goal: a dead process is metered to its last proof of life; the rest is uncertain and settled once,
-// by itself only if short. Method: alive for 3 rounds, dead in the 4th; two limits of uncertainty.
+// Goal: a dead process is metered to its last proof of life; the rest is uncertain and settled
+// once, by itself only if short. Method: alive for 3 rounds, dead in the 4th; two limits of
+// uncertainty.
 TEST_F(AgentRounds, SettlesADeadProcessOnce) {
   struct Case {
     Nanoseconds longest_auto_settle;
     const char* state;
     const char* cost;
   };
-  for (const Case& c : {Case{seconds{1}, "SETTLED", "4"},
-                        Case{seconds{1} - Nanoseconds{1}, "SUSPECT", "3"}}) {
+  for (const Case& c :
+       {Case{seconds{1}, "SETTLED", "4"}, Case{seconds{1} - Nanoseconds{1}, "SUSPECT", "3"}}) {
     const std::string run_id = std::string("run") + c.cost;
     pulse::PageInfo info = page_of(run_id);
     info.started_at = clock_.now();
@@ -491,8 +492,8 @@ TEST_F(AgentRounds, AnApprovalTakesTheDirectiveBack) {
   EXPECT_TRUE(child->is_running());
 }
 
-// Goal: `finops run` without the agent's lock looks after its own page. Method: another agent serves
-// nobody; the adopted page is served and judged.
+// Goal: `finops run` without the agent's lock looks after its own page. Method: another agent
+// serves nobody; the adopted page is served and judged.
 TEST_F(AgentRounds, AnAdoptedPageIsServedWithoutTheLock) {
   const auto serving = make_agent();
   ASSERT_TRUE(serving->try_serve());

@@ -27,15 +27,14 @@ RunState working_run() {
   state.reports = true;
   state.progress_changed_at = kStart;
   state.started_at = kStart;
-  state.lease = {.renew_at = seconds{30},
-                 .pause_at = Nanoseconds::max(),
-                 .ends_at = Nanoseconds::max()};
+  state.lease = {
+      .renew_at = seconds{30}, .pause_at = Nanoseconds::max(), .ends_at = Nanoseconds::max()};
   state.rung_since = kStart;
   return state;
 }
 
-/// A run whose hard budget is used up: to pause from 100 s on, SIGTERM from 120 s (half-way), SIGKILL
-/// from 135 s.
+/// A run whose hard budget is used up: to pause from 100 s on, SIGTERM from 120 s (half-way),
+/// SIGKILL from 135 s.
 RunState spent_run() {
   RunState state = working_run();
   state.is_hard_budget = true;
@@ -154,8 +153,8 @@ TEST(GuardSilence, CutsAnAnnouncementAtItsLongest) {
 
 // --- the ladder of a silent run ------------------------------------------------------------------
 
-// Goal: each rung waits for its grace, inclusively. Method: the time since the rung moves around 5 s
-// and 30 s.
+// Goal: each rung waits for its grace, inclusively. Method: the time since the rung moves around 5
+// s and 30 s.
 TEST(GuardLadder, ClimbsAfterEachGrace) {
   struct Case {
     Rung rung;

@@ -24,7 +24,8 @@ INSTANTIATE_TEST_SUITE_P(
     Backends, LedgerConformance,
     ::testing::Values(LedgerBackend{
         .name = "Sqlite",
-        .make_store = [] { return std::unique_ptr<LedgerStore>(std::make_unique<SqliteStore>()); }}),
+        .make_store =
+            [] { return std::unique_ptr<LedgerStore>(std::make_unique<SqliteStore>()); }}),
     [](const ::testing::TestParamInfo<LedgerBackend>& param) {
       return std::string(param.param.name);
     });

@@ -226,12 +226,14 @@ TEST(LedgerLockConcurrentProcesses, AForkedChildOpensItsOwn) {
   EXPECT_TRUE(ledger->verify().is_clean());
 }
 
-// Goal: the lock is of the file that the name stands for now. Method: the folder is removed and made
-// again while the process remembers the old lock file; another process must still be kept out.
+// Goal: the lock is of the file that the name stands for now. Method: the folder is removed and
+// made again while the process remembers the old lock file; another process must still be kept out.
 TEST(LedgerLockConcurrentProcesses, FollowARemovedFolder) {
   const TempDir folder;
   const std::string path = folder / "a.lock";
-  { const ledger::WriteLock first(path, seconds{1}); }
+  {
+    const ledger::WriteLock first(path, seconds{1});
+  }
   std::filesystem::remove(path);
   const ledger::WriteLock second(path, seconds{1});
   Child other([&path](const std::function<void()>&) {

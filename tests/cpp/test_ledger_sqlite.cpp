@@ -1,5 +1,5 @@
-// test_ledger_sqlite.cpp - what is special to the ledger on a SQLite file: triggers, verify, damage,
-// rights, and money at the border of 64 bits.
+// test_ledger_sqlite.cpp - what is special to the ledger on a SQLite file: triggers, verify,
+// damage, rights, and money at the border of 64 bits.
 //
 // Owns: the checks of src/ledger that look past the interface. Does not own: the interface
 // (ledger_conformance.hpp), the write lock (test_ledger_lock.cpp).
@@ -162,8 +162,7 @@ TEST_F(LedgerSqlite, VerifyFindsWhatWasTamperedWith) {
       {"budget_balances",
        "UPDATE budget_balances SET limit_units=limit_units+5, available_units=available_units+5",
        "b, limit"},
-      {"budget_lines", "UPDATE budget_lines SET amount_units=9 WHERE from_account='limit'",
-       "b, "},
+      {"budget_lines", "UPDATE budget_lines SET amount_units=9 WHERE from_account='limit'", "b, "},
       {"charges", "UPDATE charges SET billed_cost_picos=billed_cost_picos+1", "charged"},
       {"charges", "DELETE FROM charges", "has no charge"},
       {"usage", "UPDATE usage SET to_ns=to_ns-1 WHERE sequence=1", "leaves a gap"},
@@ -305,8 +304,8 @@ TEST_F(LedgerSqlite, ReadOnlyRefusesWrites) {
   EXPECT_EQ(reader->runs({}).size(), 1U);
 }
 
-// Goal: reading makes no file. Method: there is none; then an empty one, as a crash between creating
-// the file and its tables leaves it.
+// Goal: reading makes no file. Method: there is none; then an empty one, as a crash between
+// creating the file and its tables leaves it.
 TEST_F(LedgerSqlite, ReadOnlyOfAMissingFileMakesNone) {
   EXPECT_EQ(code_of([&] { open({.read_only = true}); }), "LedgerUnavailable");
   EXPECT_FALSE(std::filesystem::exists(path_));
@@ -338,8 +337,8 @@ TEST_F(LedgerSqlite, HoldsMoneyUpToTheBorder) {
   EXPECT_TRUE(ledger->verify().is_clean());
 }
 
-// Goal: spending at the border stays exact. Method: an attempt of a budget with the largest limit is
-// charged, holds and gives back; then the limit is lowered to what was spent.
+// Goal: spending at the border stays exact. Method: an attempt of a budget with the largest limit
+// is charged, holds and gives back; then the limit is lowered to what was spent.
 TEST_F(LedgerSqlite, SpendsExactlyAtTheBorder) {
   const std::unique_ptr<Ledger> ledger = open();
   const Money limit = usd("9223372036854775807.999999999999");

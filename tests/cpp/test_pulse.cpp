@@ -30,8 +30,8 @@ using testing::TempDir;
 
 /// Every field set to something that no other field has.
 PageInfo full_info() {
-  PageInfo info = example_page("run1", {UtcTime{seconds{1}}, BootTime{seconds{2}},
-                                        MonotonicTime{seconds{3}}});
+  PageInfo info =
+      example_page("run1", {UtcTime{seconds{1}}, BootTime{seconds{2}}, MonotonicTime{seconds{3}}});
   info.parent_run_id = "run0";
   info.name = "night, 'ä'";
   info.resource = "8xH100";
@@ -87,7 +87,8 @@ StaticPart encoded(const PageInfo& info) {
 
 // --- the static part -----------------------------------------------------------------------------
 
-// Goal: what is written is what is read. Method: every field set; then every text empty that may be.
+// Goal: what is written is what is read. Method: every field set; then every text empty that may
+// be.
 TEST(PulsePage, GivesBackWhatWasWritten) {
   std::string why;
   const PageInfo full = full_info();
@@ -96,8 +97,8 @@ TEST(PulsePage, GivesBackWhatWasWritten) {
   EXPECT_EQ(text_of(decode(encoded(plain), why).value()), text_of(plain));
 }
 
-// Goal: no damaged byte goes unnoticed. Method: each bit of each byte of the static part is flipped,
-// one at a time; where nothing rests on the byte, what is read is the same.
+// Goal: no damaged byte goes unnoticed. Method: each bit of each byte of the static part is
+// flipped, one at a time; where nothing rests on the byte, what is read is the same.
 TEST(PulsePage, NoticesEveryFlippedBit) {
   const PageInfo info = full_info();
   const StaticPart good = encoded(info);
@@ -117,8 +118,8 @@ TEST(PulsePage, NoticesEveryFlippedBit) {
   EXPECT_GT(rejected, 290) << "the checksum covers all that is written";
 }
 
-// Goal: a whole page with senseless values is rejected with the reason. Method: one value at a time,
-// below or above its range, beside the nearest good one.
+// Goal: a whole page with senseless values is rejected with the reason. Method: one value at a
+// time, below or above its range, beside the nearest good one.
 TEST(PulsePage, RejectsNonsense) {
   struct Case {
     const char* what;
@@ -142,8 +143,7 @@ TEST(PulsePage, RejectsNonsense) {
       {"no limit", [](PageInfo& info) { info.silence_limit = seconds{0}; }, ""},
       {"a negative limit", [](PageInfo& info) { info.silence_limit = Nanoseconds{-1}; }, "limits"},
       {"a year", [](PageInfo& info) { info.lease_term = hours{24 * 366}; }, ""},
-      {"over a year",
-       [](PageInfo& info) { info.lease_term = hours{24 * 366} + Nanoseconds{1}; },
+      {"over a year", [](PageInfo& info) { info.lease_term = hours{24 * 366} + Nanoseconds{1}; },
        "limits"},
   };
   for (const Case& c : cases) {
@@ -190,8 +190,8 @@ PageCheckpoint checkpoint(std::uint64_t count) {
           .path = "/ckpt/" + std::to_string(count)};
 }
 
-// Goal: a kill in the middle of writing leaves the older checkpoint. Method: three are written, then
-// each byte of the newest is damaged in turn, as a torn write would.
+// Goal: a kill in the middle of writing leaves the older checkpoint. Method: three are written,
+// then each byte of the newest is damaged in turn, as a torn write would.
 TEST(PulseCheckpoint, ATornWriteLeavesTheOlder) {
   auto page = std::make_unique<PageLayout>();
   EXPECT_FALSE(read_checkpoint(*page).has_value());
@@ -275,8 +275,8 @@ class PulseFiles : public ::testing::Test {
   TempDir folder_;
 };
 
-// Goal: a page is private, allocated in full and complete when it can be seen. Method: the file of a
-// new page.
+// Goal: a page is private, allocated in full and complete when it can be seen. Method: the file of
+// a new page.
 TEST_F(PulseFiles, MakesAWholePrivateFile) {
   const std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info_of("run1"));
   struct stat info{};
@@ -306,8 +306,8 @@ TEST_F(PulseFiles, AFailedStartLeavesNothing) {
   EXPECT_EQ(code_of([&] { OwnPage::create(folder_.path(), info_of("run1")); }), "none");
 }
 
-// Goal: release ends the process's part, remove ends the file; both may be repeated. Method: each in
-// turn, twice.
+// Goal: release ends the process's part, remove ends the file; both may be repeated. Method: each
+// in turn, twice.
 TEST_F(PulseFiles, ReleasesAndRemoves) {
   const std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info_of("run1"));
   own->release();
@@ -336,8 +336,8 @@ TEST_F(PulseFiles, WorksInMemory) {
 
 // --- other processes -----------------------------------------------------------------------------
 
-// Goal: a page of another process is found and read, and shows whether that process lives. Method: a
-// child holds one; it is killed with SIGKILL; its page goes.
+// Goal: a page of another process is found and read, and shows whether that process lives. Method:
+// a child holds one; it is killed with SIGKILL; its page goes.
 TEST_F(PulseFiles, ShowsWhetherAnotherProcessLives) {
   const std::unique_ptr<Child> child = holder("run1");
   ASSERT_TRUE(child->is_ready());
@@ -358,8 +358,8 @@ TEST_F(PulseFiles, ShowsWhetherAnotherProcessLives) {
   EXPECT_EQ(found(scanner), "");
 }
 
-// Goal: a scan never opens a page of its own process, which would drop its lock. Method: scans here,
-// then a child asks whether the page is still locked.
+// Goal: a scan never opens a page of its own process, which would drop its lock. Method: scans
+// here, then a child asks whether the page is still locked.
 TEST_F(PulseFiles, ScansLeaveOwnPagesAlone) {
   const std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info_of("run1"));
   const std::unique_ptr<Child> other = holder("run2");
@@ -371,9 +371,9 @@ TEST_F(PulseFiles, ScansLeaveOwnPagesAlone) {
   Child asker([&](const std::function<void()>&) {
     PageScanner theirs(folder_.path());
     theirs.scan();
-    const auto mine = std::find_if(
-        theirs.pages().begin(), theirs.pages().end(),
-        [](const ForeignPage* page) { return page->info().run_id == RunId{"run1"}; });
+    const auto mine =
+        std::find_if(theirs.pages().begin(), theirs.pages().end(),
+                     [](const ForeignPage* page) { return page->info().run_id == RunId{"run1"}; });
     return mine != theirs.pages().end() && (*mine)->is_locked() ? 0 : 1;
   });
   EXPECT_EQ(asker.wait(), 0);
@@ -384,8 +384,8 @@ TEST_F(PulseFiles, ScansLeaveOwnPagesAlone) {
 TEST_F(PulseFiles, AForkedChildOwnsNothing) {
   std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info_of("run1"));
   Child copy([&](const std::function<void()>&) {
-    const bool is_clean = !own->is_owner() && own->owner_mark().load() == 0 &&
-                          !is_own_page(file_of("run1"));
+    const bool is_clean =
+        !own->is_owner() && own->owner_mark().load() == 0 && !is_own_page(file_of("run1"));
     own->release();
     own.reset();
     return is_clean ? 0 : 1;
@@ -442,7 +442,8 @@ TEST_F(PulseFiles, RejectsWhatIsNoPage) {
   std::filesystem::copy_file(file_of("run1"), file_of("short"));
   std::filesystem::resize_file(file_of("short"), 4'095);
   std::filesystem::copy_file(file_of("run1"), file_of("flipped"));
-  std::fstream(file_of("flipped"), std::ios::in | std::ios::out | std::ios::binary).seekp(40) << 'X';
+  std::fstream(file_of("flipped"), std::ios::in | std::ios::out | std::ios::binary).seekp(40)
+      << 'X';
   std::ofstream(file_of("empty")).close();
   std::ofstream(file_of("text")) << std::string(4'096, 'x');
   std::filesystem::create_directory(file_of("folder"));
@@ -453,11 +454,13 @@ TEST_F(PulseFiles, RejectsWhatIsNoPage) {
   std::string reasons;
   for (const RejectedPage& rejected : scanner.rejected()) {
     EXPECT_FALSE(rejected.why.empty()) << rejected.path;
-    reasons += std::filesystem::path(rejected.path).filename().string() + ": " + rejected.why + "\n";
+    reasons +=
+        std::filesystem::path(rejected.path).filename().string() + ": " + rejected.why + "\n";
   }
   EXPECT_EQ(scanner.rejected().size(), 7U) << reasons;
-  for (const char* part : {"other-1.page: it names another", "short-1.page: it is not a file of ours",
-                           "flipped-1.page: its checksum", "text-1.page: it is not a live page"}) {
+  for (const char* part :
+       {"other-1.page: it names another", "short-1.page: it is not a file of ours",
+        "flipped-1.page: its checksum", "text-1.page: it is not a live page"}) {
     EXPECT_NE(reasons.find(part), std::string::npos) << part << " in\n" << reasons;
   }
   EXPECT_EQ(found(scanner), "run1 ");
