@@ -134,14 +134,10 @@ void SqliteLedger::write(const std::function<void()>& body) {
     body();
   } catch (const InternalError& error) {
     refusal_ = error.what();
-    database_->execute("ROLLBACK");
+    database_->roll_back();
     throw;
   } catch (...) {
-    // SQLite has rolled back by itself after some errors (a full disk): then this one fails.
-    try {
-      database_->execute("ROLLBACK");
-    } catch (const std::exception&) {
-    }
+    database_->roll_back();
     throw;
   }
   commit();

@@ -134,6 +134,7 @@ std::vector<AttemptSummary> SqliteLedger::attempts(const RunId& run_id) {
     }
   }
   std::vector<AttemptSummary> summaries;
+  summaries.reserve(records.size());
   for (AttemptRecord& record : records) {
     summaries.push_back(summarise(std::move(record)));
   }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "finops/base/error.hpp"
@@ -20,7 +21,7 @@ namespace finops::ledger {
 
 struct WriteLock::LockFile {
   int descriptor = -1;
-  std::timed_mutex mutex;
+  std::mutex mutex;
 };
 
 namespace {
@@ -72,7 +73,7 @@ WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
   const std::lock_guard<std::mutex> guard(registry->mutex);
   std::unique_ptr<LockFile>& file = registry->files[lock_path];
   if (file != nullptr && !is_same_file(file->descriptor, lock_path)) {
-    registry->replaced.push_back(std::move(file));
+    registry->replaced.push_back(std::exchange(file, nullptr));
   }
   if (file == nullptr) {
     const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -87,21 +88,29 @@ WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
 WriteLock::WriteLock(const std::string& lock_path, Nanoseconds timeout)
     : file_(lock_file(lock_path)) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  FINOPS_REQUIRE(file_.mutex.try_lock_until(deadline), ErrorCode::LedgerUnavailable,
-                 "another thread of this process holds the ledger for too long");
+  // Both are polled: F_SETLKW knows no deadline, and timed mutexes wait on a clock call that
+  // ThreadSanitizer of GCC 12 does not know.
   auto pause = std::chrono::microseconds{50};
-  while (!try_record_lock(file_.descriptor, F_WRLCK)) {
+  const auto wait_or_fail = [&](const auto& describe) {
     if (std::chrono::steady_clock::now() >= deadline) {
-      file_.mutex.unlock();
       detail::throw_error(ErrorCode::LedgerUnavailable,
-                          "the ledger is locked by process " +
-                              std::to_string(lock_holder(file_.descriptor)) + " (" + lock_path +
-                              ") for longer than " +
+                          describe() + " (" + lock_path + ") for longer than " +
                               std::to_string(timeout / std::chrono::milliseconds{1}) + " ms");
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds{5'000});
+  };
+  std::unique_lock<std::mutex> thread_lock(file_.mutex, std::try_to_lock);
+  while (!thread_lock.owns_lock()) {
+    wait_or_fail([] { return std::string("the ledger is locked by another thread of ours"); });
+    (void)thread_lock.try_lock();
   }
+  while (!try_record_lock(file_.descriptor, F_WRLCK)) {
+    wait_or_fail([&] {
+      return "the ledger is locked by process " + std::to_string(lock_holder(file_.descriptor));
+    });
+  }
+  thread_lock.release();  // the destructor unlocks
 }
 
 WriteLock::~WriteLock() {

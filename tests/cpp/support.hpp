@@ -1,7 +1,7 @@
 // support.hpp - what several C++ tests need: a folder of their own, money, records, child
 // processes.
 //
-// Owns: TempDir, usd, code_of, test_seed, Random, Child, eventually, and example records.
+// Owns: TempDir, PrintTo, usd, code_of, test_seed, Random, Child, eventually, and example records.
 // Does not own: anything that a test moves; a test states that itself.
 // Invariants: a child never runs the parent's destructors (it leaves by _exit) and never outlives
 // its test; random values come from FINOPS_TEST_SEED, which a failure prints.
@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <ostream>
 #include <random>
 #include <string>
 #include <string_view>
@@ -27,6 +28,18 @@
 #include "finops/base/process.hpp"
 #include "finops/ledger/ledger.hpp"
 #include "finops/pulse/page.hpp"
+
+namespace finops {
+
+// How GoogleTest shows these in a failure: found by argument-dependent lookup.
+// NOLINTBEGIN(readability-identifier-naming): the name is GoogleTest's.
+inline void PrintTo(const Money& money, std::ostream* out) { *out << money.str(); }
+inline void PrintTo(Directive directive, std::ostream* out) { *out << directive_name(directive); }
+inline void PrintTo(Rung rung, std::ostream* out) { *out << rung_name(rung); }
+inline void PrintTo(RunStatus status, std::ostream* out) { *out << run_status_name(status); }
+// NOLINTEND(readability-identifier-naming)
+
+}  // namespace finops
 
 namespace finops::testing {
 
@@ -130,6 +143,7 @@ class Child {
       try {
         code = body([&] { (void)!write(ends[1], "r", 1); });
       } catch (...) {
+        code = 98;
       }
       _exit(code);
     }

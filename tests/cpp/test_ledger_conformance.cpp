@@ -8,6 +8,7 @@
 
 #include "ledger_conformance.hpp"
 #include "ledger_conformance_budgets.hpp"
+#include "ledger_conformance_money.hpp"
 
 namespace finops::testing {
 namespace {

@@ -227,7 +227,7 @@ TEST(PulseCheckpoint, TakesPathsThatFit) {
   write_checkpoint(*page, long_path);
   EXPECT_EQ(read_checkpoint(*page).value().path, long_path.path);
   long_path.count = 2;
-  long_path.path += "p";
+  long_path.path += 'p';
   EXPECT_EQ(code_of([&] { write_checkpoint(*page, long_path); }), "InvalidArgument");
   EXPECT_EQ(read_checkpoint(*page).value().count, 1U);
 }
