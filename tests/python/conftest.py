@@ -10,6 +10,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import hypothesis
 import pytest
@@ -60,8 +61,8 @@ def open_ledger(home: pathlib.Path) -> Callable[[], Ledger]:
 def start() -> Callable[..., finops.Run]:
     """`finops.init` of project p, experiment e at 36 USD/h, one cent a second."""
 
-    def begin(**arguments: object) -> finops.Run:
-        return finops.init(**{"project": "p", "experiment": "e", "price": "36 USD/h", **arguments})  # type: ignore[arg-type]
+    def begin(**arguments: Any) -> finops.Run:
+        return finops.init(**{"project": "p", "experiment": "e", "price": "36 USD/h", **arguments})
 
     return begin
 

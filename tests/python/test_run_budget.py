@@ -84,9 +84,9 @@ def test_a_refused_start_leaves_nothing_open(
 
 
 def test_an_unpriced_run_cannot_have_a_budget() -> None:
-    for arguments in ({}, {"resources": "1xNVIDIA-RTX-1"}):
+    for resources in ("", "1xNVIDIA-RTX-1"):
         with pytest.raises((errors.UnpricedResource, errors.UnknownResource)):
-            finops.init(project="p", experiment="e", budget="5 USD", **arguments)  # type: ignore[arg-type]
+            finops.init(project="p", experiment="e", budget="5 USD", resources=resources)
 
 
 def test_a_hard_budget_checkpoints_then_pauses(start: Start, open_ledger: OpenLedger) -> None:
