@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "finops/ledger/ledger.hpp"
+#include "ledger/database.hpp"
 #include "ledger/schema.hpp"
 #include "support.hpp"
 
@@ -137,6 +138,18 @@ TEST_F(LedgerSqlite, ForbidsChangingTheJournal) {
   }
   EXPECT_EQ(open()->verify().journal_row_count, rows);
   EXPECT_TRUE(open()->verify().is_clean());
+}
+
+// Goal: our own connections see to it by themselves: SQLite's REPLACE passes by the triggers unless
+// the connection asks for them. Method: the same INSERT OR REPLACE on a connection of the ledger's.
+TEST_F(LedgerSqlite, OurConnectionsReplaceNothing) {
+  fill();
+  ledger::Database database(path_, false);
+  for (const char* name : ledger::journal_tables()) {
+    const std::string table(name);
+    const std::string sql = "INSERT OR REPLACE INTO " + table + " SELECT * FROM " + table;
+    EXPECT_EQ(code_of([&] { database.execute(sql.c_str()); }), "Conflict") << table;
+  }
 }
 
 // --- verify --------------------------------------------------------------------------------------

@@ -176,6 +176,7 @@ TEST_F(TrackerRuns, ConcurrentHotCallsWhileFinishing) {
   const std::unique_ptr<TrackedRun> run = TrackedRun::start(quick);
   std::atomic<bool> is_over{false};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (std::int64_t step = 0; !is_over.load(); ++step) {
