@@ -100,8 +100,8 @@ void bind_live_runs(py::module_& module) {
 }
 
 const SystemClock& system_clock() {
-  static const SystemClock clock;
-  return clock;
+  static const SystemClock kClock;
+  return kClock;
 }
 
 std::unique_ptr<agent::Agent> make_agent(const std::string& home, const std::string& name,

@@ -80,7 +80,7 @@ void bind_errors(py::module_& module) {
       error_classes()[item.first] = item.second;
     }
   });
-  py::register_exception_translator([](std::exception_ptr pointer) {
+  py::register_exception_translator([](const std::exception_ptr& pointer) {
     try {
       if (pointer) {
         std::rethrow_exception(pointer);

@@ -39,6 +39,9 @@ void bind_runs(py::module_& module) {
         .FINOPS_FIELD("started_at", to_datetime(row.started_at))
         .FINOPS_FIELD("ended_at", to_datetime(row.ended_at));
   }
+}
+
+void bind_attempts(py::module_& module) {
   {
     using Row = AttemptRecord;
     py::class_<Row>(module, "AttemptRecord", py::is_final())
@@ -185,6 +188,7 @@ void bind_others(py::module_& module) {
 
 void bind_records(py::module_& module) {
   bind_runs(module);
+  bind_attempts(module);
   bind_budgets(module);
   bind_others(module);
 }

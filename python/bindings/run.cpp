@@ -92,6 +92,31 @@ void bind_hot_setup(py::module_& module) {
   }
 }
 
+void bind_properties(py::class_<Run>& type) {
+  type.def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
+      .def_property_readonly("attempt_id",
+                             [](const Run& run) { return run.info().attempt_id.str(); })
+      .def_property_readonly("attempt_number", [](const Run& run) { return run.attempt_number(); })
+      .def_property_readonly("project", [](const Run& run) { return run.info().project; })
+      .def_property_readonly("experiment", [](const Run& run) { return run.info().experiment; })
+      .def_property_readonly("name", [](const Run& run) { return run.info().name; })
+      .def_property_readonly("resume_from", [](const Run& run) { return run.resume_from(); })
+      .def_property_readonly("cost",
+                             py::cpp_function([](const Run& run) { return run.cost(); }, Release()))
+      .def_property_readonly("price_per_hour", [](const Run& run) { return run.price_per_hour(); })
+      .def_property_readonly("budget", py::cpp_function([](const Run& run) { return run.budget(); },
+                                                        Release()))
+      .def_property_readonly("status", [](const Run& run) { return run_status_name(run.status()); })
+      .def_property_readonly("reason", py::cpp_function([](const Run& run) { return run.reason(); },
+                                                        Release()))
+      .def_property_readonly("is_owner", [](const Run& run) { return run.is_owner(); })
+      .def_property_readonly("warnings",
+                             py::cpp_function([](const Run& run) { return run.warnings(); },
+                                              Release()))
+      .def_property_readonly("slow_path_time",
+                             [](const Run& run) { return to_timedelta(run.slow_path_time()); });
+}
+
 }  // namespace
 
 void bind_run(py::module_& module) {
@@ -145,29 +170,8 @@ void bind_run(py::module_& module) {
                            "RUNNING is no end; write FINISHED, PAUSED, FAILED or KILLED");
             run.finish(end, reason);
           },
-          py::arg("status"), py::arg("reason"), Release())
-      .def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
-      .def_property_readonly("attempt_id",
-                             [](const Run& run) { return run.info().attempt_id.str(); })
-      .def_property_readonly("attempt_number", [](const Run& run) { return run.attempt_number(); })
-      .def_property_readonly("project", [](const Run& run) { return run.info().project; })
-      .def_property_readonly("experiment", [](const Run& run) { return run.info().experiment; })
-      .def_property_readonly("name", [](const Run& run) { return run.info().name; })
-      .def_property_readonly("resume_from", [](const Run& run) { return run.resume_from(); })
-      .def_property_readonly("cost",
-                             py::cpp_function([](const Run& run) { return run.cost(); }, Release()))
-      .def_property_readonly("price_per_hour", [](const Run& run) { return run.price_per_hour(); })
-      .def_property_readonly("budget", py::cpp_function([](const Run& run) { return run.budget(); },
-                                                        Release()))
-      .def_property_readonly("status", [](const Run& run) { return run_status_name(run.status()); })
-      .def_property_readonly("reason", py::cpp_function([](const Run& run) { return run.reason(); },
-                                                        Release()))
-      .def_property_readonly("is_owner", [](const Run& run) { return run.is_owner(); })
-      .def_property_readonly("warnings",
-                             py::cpp_function([](const Run& run) { return run.warnings(); },
-                                              Release()))
-      .def_property_readonly("slow_path_time",
-                             [](const Run& run) { return to_timedelta(run.slow_path_time()); });
+          py::arg("status"), py::arg("reason"), Release());
+  bind_properties(type);
   add_hot_methods(type);
   forbid_new(type);
 }
