@@ -80,7 +80,9 @@ void bind_errors(py::module_& module) {
       error_classes()[item.first] = item.second;
     }
   });
-  py::register_exception_translator([](const std::exception_ptr& pointer) {
+  // pybind11 fixes the signature.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param)
+  py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) {
         std::rethrow_exception(pointer);
