@@ -18,7 +18,7 @@ struct LedgerHandle {
 UtcTime utc_now() { return SystemClock{}.now().utc; }
 
 BudgetSummary existing_budget(const LedgerHandle& self, const BudgetId& budget_id) {
-  const std::optional<BudgetSummary> found = self->budget(budget_id);
+  const std::optional<BudgetSummary> found = self->budget(budget_id, utc_now());
   FINOPS_REQUIRE(found.has_value(), ErrorCode::NotFound,
                  "there is no budget '" + budget_id.str() + "'");
   return *found;
@@ -33,7 +33,9 @@ std::string create_budget(const LedgerHandle& self, const std::string& project,
   budget.is_hard = is_hard;
   budget.created_by = who;
   budget.created_at = utc_now();
-  self->ensure_budget(budget, limit);
+  BudgetTerms terms;
+  terms.limit = limit;
+  self->ensure_budget(budget, terms);
   return budget.budget_id.str();
 }
 
@@ -142,11 +144,11 @@ void bind_reading(py::class_<LedgerHandle>& type) {
           },
           py::arg("run_id"), Release())
       .def(
-          "budgets", [](const LedgerHandle& self) { return self->budgets(); }, Release())
+          "budgets", [](const LedgerHandle& self) { return self->budgets(utc_now()); }, Release())
       .def(
           "budget",
           [](const LedgerHandle& self, const std::string& budget_id) {
-            return self->budget(BudgetId{budget_id});
+            return self->budget(BudgetId{budget_id}, utc_now());
           },
           py::arg("budget_id"), Release())
       .def(
@@ -179,7 +181,9 @@ void bind_writing(py::class_<LedgerHandle>& type) {
           "set_limit",
           [](const LedgerHandle& self, const std::string& budget_id, const Money& limit,
              const std::string& who, const std::string& why) {
-            self->set_limit(BudgetId{budget_id}, limit, who, why, utc_now());
+            BudgetTerms terms = existing_budget(self, BudgetId{budget_id}).terms;
+            terms.limit = limit;
+            self->change_terms(BudgetId{budget_id}, terms, who, why, utc_now());
             return existing_budget(self, BudgetId{budget_id});
           },
           py::arg("budget_id"), py::arg("limit"), py::kw_only(), py::arg("who"), py::arg("why"),

@@ -57,6 +57,14 @@ class BudgetExhausted(FinopsError, RuntimeError):
     """Nothing is left to start with."""
 
 
+class BurnCapExceeded(BudgetExhausted):
+    """Together with the others it would cost more in an hour than a budget allows."""
+
+
+class NotEntitled(FinopsError, PermissionError):
+    """Only an approver of the budget may do this."""
+
+
 class HomeNotSafe(FinopsError, PermissionError):
     """The home folder or ledger is not ours, or open to others."""
 
@@ -105,6 +113,8 @@ _core.set_error_classes(
         "Conflict": Conflict,
         "BudgetMismatch": BudgetMismatch,
         "BudgetExhausted": BudgetExhausted,
+        "BurnCapExceeded": BurnCapExceeded,
+        "NotEntitled": NotEntitled,
         "PermissionDenied": HomeNotSafe,
         "UnsupportedSchema": UnsupportedSchema,
         "LedgerCorrupt": LedgerCorrupt,

@@ -73,8 +73,11 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info) {
   attempt.price_id = PriceId{info.price_id};
   attempt.used_micro_gpus = info.used_micro_gpus;
   attempt.block_micro_gpus = info.block_micro_gpus;
-  if (!info.budget_id.empty() && ledger.budget(BudgetId{info.budget_id}).has_value()) {
-    attempt.budget_chain.emplace_back(info.budget_id);
+  if (!info.budget_id.empty()) {
+    for (const BudgetSummary& budget :
+         ledger.budget_chain(info.project, info.experiment, info.user_name, info.started_at.utc)) {
+      attempt.budget_chain.push_back(budget.budget.budget_id);
+    }
   }
   attempt.is_long_running = info.is_long_running;
   attempt.long_running_reason = info.long_running_reason;

@@ -18,6 +18,8 @@ std::string_view error_code_name(ErrorCode code) noexcept {
     case ErrorCode::Conflict: return "Conflict";
     case ErrorCode::BudgetMismatch: return "BudgetMismatch";
     case ErrorCode::BudgetExhausted: return "BudgetExhausted";
+    case ErrorCode::BurnCapExceeded: return "BurnCapExceeded";
+    case ErrorCode::NotEntitled: return "NotEntitled";
     case ErrorCode::PermissionDenied: return "PermissionDenied";
     case ErrorCode::UnsupportedSchema: return "UnsupportedSchema";
     case ErrorCode::LedgerCorrupt: return "LedgerCorrupt";

@@ -52,6 +52,7 @@ void SqliteLedger::post_for(AccountRow& row, const BudgetId& budget_id, BudgetAc
                                std::to_string(row.account.epoch + 1) + "." +
                                std::to_string(++row.line_count);
   post({.budget_id = budget_id,
+        .period_start = {},
         .attempt_id = row.attempt_id,
         .from = from,
         .to = to,
@@ -62,13 +63,15 @@ void SqliteLedger::post_for(AccountRow& row, const BudgetId& budget_id, BudgetAc
        event_id);
 }
 
-void SqliteLedger::ensure_budget(const BudgetRecord& budget, Money limit) {
+void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) {
+  const Money limit = terms.limit;
   FINOPS_REQUIRE(!limit.is_negative(), ErrorCode::InvalidMoney,
                  "a budget cannot be negative: " + limit.str());
   FINOPS_REQUIRE(limit.currency() == budget.currency, ErrorCode::CurrencyMismatch,
                  "the budget is in " + budget.currency.str() + ", its limit is " + limit.str());
   write([&] {
-    if (const std::optional<BudgetSummary> known = this->budget(budget.budget_id)) {
+    if (const std::optional<BudgetSummary> known =
+            this->budget(budget.budget_id, budget.created_at)) {
       const bool same = known->accounts.limit.currency() == limit.currency() &&
                         known->accounts.limit == limit && known->budget.is_hard == budget.is_hard;
       FINOPS_REQUIRE(same, ErrorCode::BudgetMismatch,
@@ -81,8 +84,8 @@ void SqliteLedger::ensure_budget(const BudgetRecord& budget, Money limit) {
     }
     Statement insert = database_->prepare("INSERT INTO budgets VALUES (?,?,?,?,?,?,?,?)");
     insert << budget.budget_id.str() << budget_scope_name(budget.scope);
-    insert.bind_text_or_null(budget.parent_budget_id.str());
-    insert << budget.period << budget.currency.str() << budget.is_hard << budget.created_by
+    insert.bind_text_or_null({});
+    insert << budget.period.str() << budget.currency.str() << budget.is_hard << budget.created_by
            << budget.created_at;
     insert.run();
     Statement balance =
@@ -126,9 +129,10 @@ BudgetAccounts SqliteLedger::change_limit(const BudgetId& budget_id, Money new_l
   return load_balance(budget_id);
 }
 
-BudgetAccounts SqliteLedger::set_limit(const BudgetId& budget_id, Money new_limit,
-                                       const std::string& who, const std::string& why,
-                                       UtcTime now) {
+BudgetAccounts SqliteLedger::change_terms(const BudgetId& budget_id, const BudgetTerms& terms,
+                                          const std::string& who, const std::string& why,
+                                          UtcTime now) {
+  const Money new_limit = terms.limit;
   FINOPS_REQUIRE(!new_limit.is_negative(), ErrorCode::InvalidMoney,
                  "a budget cannot be negative: " + new_limit.str());
   BudgetAccounts result = BudgetAccounts::zero(new_limit.currency());
@@ -137,7 +141,7 @@ BudgetAccounts SqliteLedger::set_limit(const BudgetId& budget_id, Money new_limi
     line.who = who;
     line.why = why;
     line.recorded_at = now;
-    result = change_limit(budget_id, new_limit, budget_id.str() + "/" + random_id_text(8), line);
+    result = change_limit(budget_id, terms.limit, budget_id.str() + "/" + random_id_text(8), line);
   });
   return result;
 }
@@ -173,10 +177,12 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
                    "there is no budget request " + request_id.str() +
                        "; see: finops budget history");
     if (found->ruling.has_value()) {
-      FINOPS_REQUIRE(found->ruling->is_approved == is_approved, ErrorCode::Conflict,
+      FINOPS_REQUIRE((found->ruling->outcome == RulingOutcome::Approved) == is_approved,
+                     ErrorCode::Conflict,
                      "request " + request_id.str() + " was " +
-                         (found->ruling->is_approved ? "approved" : "denied") + " by " +
-                         found->ruling->who + " already");
+                         (found->ruling->outcome == RulingOutcome::Approved ? "approved"
+                                                                            : "denied") +
+                         " by " + found->ruling->who + " already");
       result = *found->ruling;
       return;
     }
@@ -191,7 +197,10 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
     line.why = "request " + request_id.str() + (why.empty() ? "" : ": " + why);
     line.recorded_at = now;
     change_limit(request.budget_id, new_limit, "request/" + request_id.str(), line);
-    result = {request_id, is_approved, who, why, old_limit, new_limit, now};
+    result = {request_id, is_approved ? RulingOutcome::Approved : RulingOutcome::Denied,
+              who,        why,
+              old_limit,  new_limit,
+              now};
   });
   return result;
 }

@@ -47,20 +47,35 @@ class SqliteLedger final : public Ledger {
   AttemptAccount settle_suspect(const AttemptId& attempt_id, SuspectOutcome outcome,
                                 const std::string& who, UtcTime now) override;
 
-  void ensure_budget(const BudgetRecord& budget, Money limit) override;
-  BudgetAccounts set_limit(const BudgetId& budget_id, Money new_limit, const std::string& who,
-                           const std::string& why, UtcTime now) override;
+  void ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) override;
+  BudgetAccounts change_terms(const BudgetId& budget_id, const BudgetTerms& terms,
+                              const std::string& who, const std::string& why, UtcTime now) override;
+  void set_parent(const Membership& membership) override;
   void add_request(const BudgetRequest& request) override;
   BudgetRuling rule_request(const RequestId& request_id, bool is_approved, const std::string& who,
                             const std::string& why, UtcTime now) override;
+  std::size_t expire_requests(UtcTime now) override;
+
+  void add_notice(const Notice& notice) override;
+  std::vector<Notice> notices(std::int64_t after, std::int64_t limit) override;
+  Delivery add_delivery(const Delivery& delivery) override;
+  std::optional<Delivery> last_delivery(const std::string& channel) override;
+  void add_telemetry(std::span<const TelemetryWindow> windows) override;
+  std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) override;
+  MergeReport merge(const std::string& other_path, UtcTime now) override;
 
   std::vector<RunSummary> runs(const RunFilter& filter) override;
   std::vector<AttemptSummary> attempts(const RunId& run_id) override;
   std::optional<AttemptRecord> attempt(const AttemptId& attempt_id) override;
   std::vector<SuspectAttempt> suspects() override;
   std::vector<UnpricedAttempt> unpriced_attempts() override;
-  std::vector<BudgetSummary> budgets() override;
-  std::optional<BudgetSummary> budget(const BudgetId& budget_id) override;
+  std::vector<BudgetSummary> budgets(UtcTime now) override;
+  std::optional<BudgetSummary> budget(const BudgetId& budget_id, UtcTime now) override;
+  std::vector<BudgetSummary> budget_chain(const std::string& project, const std::string& experiment,
+                                          const std::string& user_name, UtcTime now) override;
+  std::vector<Membership> memberships() override;
+  std::vector<BudgetTermsChange> terms_history(const BudgetId& budget_id) override;
+  std::vector<OverspentEntry> overspent(const BudgetId& budget_id) override;
   std::vector<BudgetLine> budget_lines(const BudgetId& budget_id) override;
   std::vector<RequestSummary> requests() override;
   std::vector<DecisionRecord> decisions(const AttemptId& attempt_id, std::int64_t limit) override;

@@ -219,11 +219,11 @@ std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
   return unpriced;
 }
 
-std::vector<BudgetSummary> SqliteLedger::budgets() {
+std::vector<BudgetSummary> SqliteLedger::budgets(UtcTime now) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   std::vector<BudgetSummary> summaries;
   Statement rows = database_->prepare(
-      "SELECT b.budget_id, b.scope, b.parent_budget_id, b.period, b.currency, b.is_hard, "
+      "SELECT b.budget_id, b.scope, b.period, b.currency, b.is_hard, "
       "b.created_by, b.created_at_ns, (SELECT count(*) FROM attempt_budgets l JOIN accounts c "
       "USING (attempt_id) WHERE l.budget_id = b.budget_id AND c.state <> 'SETTLED') "
       "FROM budgets b ORDER BY b.budget_id");
@@ -235,8 +235,7 @@ std::vector<BudgetSummary> SqliteLedger::budgets() {
                                 {BudgetScope::Experiment, BudgetScope::Project, BudgetScope::Team,
                                  BudgetScope::Organisation, BudgetScope::User},
                                 &budget_scope_name);
-    summary.budget.parent_budget_id = BudgetId{rows.text()};
-    summary.budget.period = rows.text();
+    summary.budget.period = Period::parse(rows.text());
     summary.budget.currency = Currency(rows.text());
     summary.budget.is_hard = rows.boolean();
     summary.budget.created_by = rows.text();
@@ -246,12 +245,14 @@ std::vector<BudgetSummary> SqliteLedger::budgets() {
   }
   for (BudgetSummary& summary : summaries) {
     summary.accounts = load_balance(summary.budget.budget_id);
+    summary.terms.limit = summary.accounts.limit;
+    summary.window = summary.budget.period.window_at(now);
   }
   return summaries;
 }
 
-std::optional<BudgetSummary> SqliteLedger::budget(const BudgetId& budget_id) {
-  for (BudgetSummary& summary : budgets()) {
+std::optional<BudgetSummary> SqliteLedger::budget(const BudgetId& budget_id, UtcTime now) {
+  for (BudgetSummary& summary : budgets(now)) {
     if (summary.budget.budget_id == budget_id) {
       return summary;
     }
@@ -305,7 +306,7 @@ std::vector<RequestSummary> SqliteLedger::requests() {
     if (!rows.next_is_null()) {
       BudgetRuling ruling;
       ruling.request_id = request.request_id;
-      ruling.is_approved = rows.boolean();
+      ruling.outcome = rows.boolean() ? RulingOutcome::Approved : RulingOutcome::Denied;
       ruling.who = rows.text();
       ruling.why = rows.text();
       ruling.old_limit = rows.money(currency);
@@ -336,10 +337,7 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
                                                {Directive::CONTINUE, Directive::CHECKPOINT,
                                                 Directive::PAUSE, Directive::STOP},
                                                &directive_name);
-    decision.rule = parse_word<Rule>(rows.text(),
-                                     {Rule::None, Rule::Silence, Rule::Budget, Rule::Lease,
-                                      Rule::ProcessGone, Rule::Operator},
-                                     &rule_name);
+    decision.rule = parse_rule(rows.text());
     decision.rung = parse_rung(rows.text());
     decision.reason = rows.text();
     decision.decided_by = rows.text();

@@ -18,7 +18,7 @@ void compare(VerifyReport& report, const std::string& what, const Money& journal
 }  // namespace
 
 void SqliteLedger::verify_budgets(VerifyReport& report) {
-  for (const BudgetSummary& summary : budgets()) {
+  for (const BudgetSummary& summary : budgets(UtcTime{})) {
     ++report.budget_count;
     const std::string id = summary.budget.budget_id.str();
     BudgetAccounts rebuilt = BudgetAccounts::zero(summary.budget.currency);

@@ -6,8 +6,10 @@
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
 #include "finops/record/decision.hpp"
+#include "finops/record/notice.hpp"
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
+#include "finops/record/telemetry.hpp"
 
 namespace finops {
 namespace {
@@ -71,12 +73,32 @@ constexpr NameTable<Directive, 4> kDirectives{{{Directive::CONTINUE, "CONTINUE"}
                                                {Directive::CHECKPOINT, "CHECKPOINT"},
                                                {Directive::PAUSE, "PAUSE"},
                                                {Directive::STOP, "STOP"}}};
-constexpr NameTable<Rule, 6> kRules{{{Rule::None, "none"},
+constexpr NameTable<Rule, 8> kRules{{{Rule::None, "none"},
                                      {Rule::Silence, "silence"},
                                      {Rule::Budget, "budget"},
                                      {Rule::Lease, "lease"},
                                      {Rule::ProcessGone, "process gone"},
-                                     {Rule::Operator, "operator"}}};
+                                     {Rule::Operator, "operator"},
+                                     {Rule::Duration, "duration"},
+                                     {Rule::Idle, "idle"}}};
+constexpr NameTable<RulingOutcome, 3> kOutcomes{{{RulingOutcome::Approved, "APPROVED"},
+                                                 {RulingOutcome::Denied, "DENIED"},
+                                                 {RulingOutcome::Expired, "EXPIRED"}}};
+constexpr NameTable<NoticeKind, 10> kNoticeKinds{{{NoticeKind::Threshold, "threshold"},
+                                                  {NoticeKind::Overspent, "overspent"},
+                                                  {NoticeKind::Request, "request"},
+                                                  {NoticeKind::Approved, "approved"},
+                                                  {NoticeKind::Denied, "denied"},
+                                                  {NoticeKind::Expired, "expired"},
+                                                  {NoticeKind::Paused, "paused"},
+                                                  {NoticeKind::Stopped, "stopped"},
+                                                  {NoticeKind::Uncertain, "uncertain"},
+                                                  {NoticeKind::Breaker, "breaker"}}};
+constexpr NameTable<Metric, 5> kMetrics{{{Metric::CpuUse, "cpu_use"},
+                                         {Metric::Memory, "memory"},
+                                         {Metric::GpuUtilization, "gpu_utilization"},
+                                         {Metric::GpuMemory, "gpu_memory"},
+                                         {Metric::GpuPower, "gpu_power"}}};
 constexpr NameTable<Rung, 4> kRungs{{{Rung::Watch, "watch"},
                                      {Rung::Directive, "directive"},
                                      {Rung::Sigterm, "SIGTERM"},
@@ -127,6 +149,16 @@ std::string_view directive_name(Directive directive) noexcept {
   return name_of(kDirectives, directive);
 }
 std::string_view rule_name(Rule rule) noexcept { return name_of(kRules, rule); }
+Rule parse_rule(std::string_view name) { return value_of(kRules, name, "rule"); }
+std::string_view ruling_outcome_name(RulingOutcome outcome) noexcept {
+  return name_of(kOutcomes, outcome);
+}
+std::string_view notice_kind_name(NoticeKind kind) noexcept { return name_of(kNoticeKinds, kind); }
+NoticeKind parse_notice_kind(std::string_view name) {
+  return value_of(kNoticeKinds, name, "kind of notice");
+}
+std::string_view metric_name(Metric metric) noexcept { return name_of(kMetrics, metric); }
+Metric parse_metric(std::string_view name) { return value_of(kMetrics, name, "metric"); }
 std::string_view rung_name(Rung rung) noexcept { return name_of(kRungs, rung); }
 Rung parse_rung(std::string_view name) { return value_of(kRungs, name, "rung"); }
 
@@ -152,6 +184,21 @@ PriceId make_price_id(const PriceRow& row) {
 
 BudgetId experiment_budget_id(const std::string& project, const std::string& experiment) {
   return BudgetId{"experiment:" + project + "/" + experiment};
+}
+
+BudgetScope parse_budget_id(const BudgetId& budget_id) {
+  const std::string& text = budget_id.str();
+  const std::size_t colon = text.find(':');
+  FINOPS_REQUIRE(colon != std::string::npos && colon + 1 < text.size() && text.size() <= 300,
+                 ErrorCode::InvalidArgument,
+                 "not a budget's id: '" + text.substr(0, 60) +
+                     "'; give its scope and name, such as project:vision or team:research");
+  const BudgetScope scope = value_of(kBudgetScopes, text.substr(0, colon), "scope of a budget");
+  const bool has_slash = text.find('/', colon) != std::string::npos;
+  FINOPS_REQUIRE(has_slash == (scope == BudgetScope::Experiment), ErrorCode::InvalidArgument,
+                 "'" + text + "': an experiment is named experiment:PROJECT/EXPERIMENT, and no " +
+                     "other name has a '/'");
+  return scope;
 }
 
 BudgetAccounts BudgetAccounts::zero(Currency currency) {

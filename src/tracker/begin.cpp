@@ -161,9 +161,11 @@ void find_budget(Start& start) {
     budget.is_hard = options.is_hard_budget;
     budget.created_by = start.environment.user_name;
     budget.created_at = start.now.utc;
-    start.ledger->ensure_budget(budget, *options.budget);
+    BudgetTerms terms;
+    terms.limit = *options.budget;
+    start.ledger->ensure_budget(budget, terms);
   }
-  const std::optional<BudgetSummary> found = start.ledger->budget(budget_id);
+  const std::optional<BudgetSummary> found = start.ledger->budget(budget_id, start.now.utc);
   if (!found.has_value()) {
     return;
   }

@@ -80,7 +80,7 @@ RunStatus CommandRun::child_ended(agent::Agent& agent, int exit_code) {
 bool CommandRun::has_budget_again() const {
   const std::optional<BudgetSummary> found =
       open_ledger(home_path_ + "/ledger.db", {.read_only = true})
-          ->budget(BudgetId{info().budget_id});
+          ->budget(BudgetId{info().budget_id}, SystemClock{}.now().utc);
   const std::optional<Rate> rate = agent::rate_of(info());
   return !found.has_value() || !rate.has_value() ||
          tracker::is_worth_a_start(*rate, found->accounts.available, agent::lease_terms_of(info()));

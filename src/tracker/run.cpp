@@ -321,7 +321,8 @@ std::optional<BudgetSummary> Run::budget() const {
   if (info().budget_id.empty() || ledger_path_.empty()) {
     return std::nullopt;
   }
-  return open_ledger(ledger_path_, {.read_only = true})->budget(BudgetId{info().budget_id});
+  return open_ledger(ledger_path_, {.read_only = true})
+      ->budget(BudgetId{info().budget_id}, SystemClock{}.now().utc);
 }
 
 std::string Run::reason() const {

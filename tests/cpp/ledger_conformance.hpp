@@ -80,7 +80,7 @@ class LedgerConformance : public ::testing::TestWithParam<LedgerBackend> {
   }
 
   [[nodiscard]] BudgetAccounts accounts(const std::string& budget_id) {
-    return ledger_->budget(BudgetId{budget_id}).value().accounts;
+    return ledger_->budget(BudgetId{budget_id}, example_time()).value().accounts;
   }
 
   [[nodiscard]] RunSummary run_summary(const std::string& run_id) {
@@ -146,7 +146,7 @@ TEST_P(LedgerConformance, RefusesAttemptsOfUnknownThings) {
   EXPECT_TRUE(is_refused(attempt));
   EXPECT_FALSE(ledger().attempt(attempt.attempt_id).has_value()) << "half of it was written";
   EXPECT_EQ(code_of([&] { (void)ledger().account(AttemptId{"a1"}); }), "NotFound");
-  ledger().ensure_budget(example_budget("b"), usd("1"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("1")));
   attempt.price_id = {};
   attempt.budget_chain = {BudgetId{"b"}};
   EXPECT_EQ(code_of([&] { ledger().add_attempt(attempt); }), "UnpricedResource");
@@ -154,7 +154,7 @@ TEST_P(LedgerConformance, RefusesAttemptsOfUnknownThings) {
 
 // Goal: a record comes back as it was given. Method: every field of an attempt is set.
 TEST_P(LedgerConformance, GivesAnAttemptBackWhole) {
-  ledger().ensure_budget(example_budget("b"), usd("1"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("1")));
   AttemptRecord attempt = example_attempt("run1", "a1");
   attempt.entry_point = EntryPoint::Command;
   attempt.command = "python train.py --name 'ä'";

@@ -30,7 +30,7 @@ TEST_P(LedgerConformance, LeasesWhatIsLeft) {
                         {"0", "0", false}};
   for (const Case& c : cases) {
     const std::string budget_id = std::string("b") + c.wanted;
-    ledger().ensure_budget(example_budget(budget_id), usd("10"));
+    ledger().ensure_budget(example_budget(budget_id), terms_of(usd("10")));
     const AttemptId attempt_id = start(std::string("a") + c.wanted, true, {budget_id});
     const AttemptAccount account = settle(attempt_id, Nanoseconds{0}, usd(c.wanted));
     EXPECT_EQ(account.held.value(), usd(c.held)) << c.wanted;
@@ -44,20 +44,19 @@ TEST_P(LedgerConformance, LeasesWhatIsLeft) {
 // Goal: a lease debits the whole chain, as far as its tightest budget goes. Method: the parent has
 // less than the experiment; a second attempt finds it empty; an approval ends the exhaustion.
 TEST_P(LedgerConformance, LeasesFromTheWholeChain) {
-  ledger().ensure_budget(example_budget("project"), usd("5"));
+  ledger().ensure_budget(example_budget("project"), terms_of(usd("5")));
   BudgetRecord experiment = example_budget("experiment");
-  experiment.parent_budget_id = BudgetId{"project"};
-  ledger().ensure_budget(experiment, usd("50"));
+  ledger().ensure_budget(experiment, terms_of(usd("50")));
   const AttemptId first = start("a1", true, {"experiment", "project"});
   const AttemptId second = start("a2", true, {"experiment", "project"});
   EXPECT_EQ(settle(first, seconds{0}, usd("6")).held.value(), usd("5"));
   EXPECT_EQ(accounts("experiment").held, usd("5"));
   EXPECT_EQ(accounts("project").available, usd("0"));
-  EXPECT_EQ(ledger().budget(BudgetId{"project"}).value().open_lease_count, 2);
+  EXPECT_EQ(ledger().budget(BudgetId{"project"}, example_time()).value().open_lease_count, 2);
   const AttemptAccount nothing = settle(second, seconds{0}, usd("1"));
   EXPECT_EQ(nothing.held.value(), usd("0"));
   EXPECT_TRUE(nothing.is_exhausted);
-  ledger().set_limit(BudgetId{"project"}, usd("7"), "ada", "more", example_time());
+  ledger().change_terms(BudgetId{"project"}, terms_of(usd("7")), "ada", "more", example_time());
   EXPECT_FALSE(settle(second, seconds{1}, usd("1")).is_exhausted);
   expect_clean();
 }
@@ -76,7 +75,7 @@ TEST_P(LedgerConformance, ShowsOverspentPastTheLimit) {
                         {"1", "0", "23"}};
   for (const Case& c : cases) {
     const std::string budget_id = std::string("b") + c.limit;
-    ledger().ensure_budget(example_budget(budget_id), usd(c.limit));
+    ledger().ensure_budget(example_budget(budget_id), terms_of(usd(c.limit)));
     const AttemptId attempt_id = start(std::string("a") + c.limit, true, {budget_id});
     settle(attempt_id, seconds{0}, usd("1"));
     settle(attempt_id, hours{1});
@@ -96,38 +95,38 @@ TEST_P(LedgerConformance, ShowsOverspentPastTheLimit) {
 // limit, kind and currency.
 TEST_P(LedgerConformance, EnsuresABudgetOnce) {
   const BudgetRecord budget = example_budget("b");
-  ledger().ensure_budget(budget, usd("10"));
-  EXPECT_NO_THROW(ledger().ensure_budget(budget, usd("10.0")));
+  ledger().ensure_budget(budget, terms_of(usd("10")));
+  EXPECT_NO_THROW(ledger().ensure_budget(budget, terms_of(usd("10.0"))));
   EXPECT_EQ(ledger().budget_lines(budget.budget_id).size(), 1U);
   const std::string message =
-      message_of([&] { ledger().ensure_budget(budget, usd("10.000000000001")); });
+      message_of([&] { ledger().ensure_budget(budget, terms_of(usd("10.000000000001"))); });
   EXPECT_NE(message.find("finops budget request"), std::string::npos) << message;
-  EXPECT_EQ(code_of([&] { ledger().ensure_budget(budget, usd("9")); }), "BudgetMismatch");
+  EXPECT_EQ(code_of([&] { ledger().ensure_budget(budget, terms_of(usd("9"))); }), "BudgetMismatch");
   BudgetRecord other = budget;
   other.is_hard = false;
-  EXPECT_EQ(code_of([&] { ledger().ensure_budget(other, usd("10")); }), "BudgetMismatch");
+  EXPECT_EQ(code_of([&] { ledger().ensure_budget(other, terms_of(usd("10"))); }), "BudgetMismatch");
   other = budget;
   other.currency = Currency("EUR");
-  EXPECT_EQ(code_of([&] { ledger().ensure_budget(other, Money::parse("10 EUR")); }),
+  EXPECT_EQ(code_of([&] { ledger().ensure_budget(other, terms_of(Money::parse("10 EUR"))); }),
             "BudgetMismatch");
-  EXPECT_EQ(code_of([&] { ledger().ensure_budget(budget, Money::parse("10 EUR")); }),
+  EXPECT_EQ(code_of([&] { ledger().ensure_budget(budget, terms_of(Money::parse("10 EUR"))); }),
             "CurrencyMismatch");
-  EXPECT_EQ(code_of([&] { ledger().ensure_budget(example_budget("c"), usd("-1")); }),
+  EXPECT_EQ(code_of([&] { ledger().ensure_budget(example_budget("c"), terms_of(usd("-1"))); }),
             "InvalidMoney");
-  EXPECT_FALSE(ledger().budget(BudgetId{"c"}).has_value());
+  EXPECT_FALSE(ledger().budget(BudgetId{"c"}, example_time()).has_value());
   EXPECT_EQ(accounts("b").limit, usd("10"));
 }
 
 // Goal: a limit can be lowered to what is spent and held, not below. Method: 3 USD spent, 2 held;
 // one pico above, at and below 5.
 TEST_P(LedgerConformance, LowersALimitToWhatIsInUse) {
-  ledger().ensure_budget(example_budget("b"), usd("10"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("10")));
   const AttemptId attempt_id = start("a1", true, {"b"});
   settle(attempt_id, seconds{450}, usd("2"));
   ASSERT_EQ(accounts("b").spent, usd("3"));
   const auto set = [&](const char* limit) {
     return code_of([&] {
-      ledger().set_limit(BudgetId{"b"}, usd(limit), "ada", "less", example_time());
+      ledger().change_terms(BudgetId{"b"}, terms_of(usd(limit)), "ada", "less", example_time());
     });
   };
   EXPECT_EQ(set("5.000000000001"), "none");
@@ -137,11 +136,12 @@ TEST_P(LedgerConformance, LowersALimitToWhatIsInUse) {
   EXPECT_EQ(accounts("b").limit, usd("5"));
   EXPECT_EQ(accounts("b").available, usd("0"));
   EXPECT_EQ(code_of([&] {
-              ledger().set_limit(BudgetId{"no"}, usd("1"), "ada", "", example_time());
+              ledger().change_terms(BudgetId{"no"}, terms_of(usd("1")), "ada", "", example_time());
             }),
             "NotFound");
   EXPECT_EQ(code_of([&] {
-              ledger().set_limit(BudgetId{"b"}, Money::parse("9 EUR"), "ada", "", example_time());
+              ledger().change_terms(BudgetId{"b"}, terms_of(Money::parse("9 EUR")), "ada", "",
+                                    example_time());
             }),
             "CurrencyMismatch");
   expect_clean();
@@ -150,7 +150,7 @@ TEST_P(LedgerConformance, LowersALimitToWhatIsInUse) {
 // Goal: a raised limit pays off what was overspent before it is lent again. Method: 23 USD
 // overspent; the limit rises by less, by as much, by more.
 TEST_P(LedgerConformance, PaysOffOverspentFirst) {
-  ledger().ensure_budget(example_budget("b"), usd("1"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("1")));
   const AttemptId attempt_id = start("a1", true, {"b"});
   settle(attempt_id, hours{1});
   ASSERT_EQ(accounts("b").overspent, usd("23"));
@@ -161,7 +161,7 @@ TEST_P(LedgerConformance, PaysOffOverspentFirst) {
   };
   for (const Case& c : {Case{"23", "1", "0"}, Case{"24", "0", "0"}, Case{"26.5", "0", "2.5"}}) {
     const BudgetAccounts after =
-        ledger().set_limit(BudgetId{"b"}, usd(c.limit), "ada", "more", example_time());
+        ledger().change_terms(BudgetId{"b"}, terms_of(usd(c.limit)), "ada", "more", example_time());
     EXPECT_EQ(after.overspent, usd(c.overspent)) << c.limit;
     EXPECT_EQ(after.available, usd(c.available)) << c.limit;
   }
@@ -175,7 +175,7 @@ TEST_P(LedgerConformance, PaysOffOverspentFirst) {
 
 // Goal: a request is answered once. Method: approved, approved again, then denied; another denied.
 TEST_P(LedgerConformance, RulesARequestOnce) {
-  ledger().ensure_budget(example_budget("b"), usd("10"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("10")));
   BudgetRequest request;
   request.request_id = RequestId{"r1"};
   request.budget_id = BudgetId{"b"};
@@ -210,7 +210,7 @@ TEST_P(LedgerConformance, RulesARequestOnce) {
 // Goal: a request is for something, of a budget that exists, in its currency. Method: one of them
 // wrong at a time.
 TEST_P(LedgerConformance, RefusesSenselessRequests) {
-  ledger().ensure_budget(example_budget("b"), usd("10"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("10")));
   const auto ask = [&](const char* budget_id, Money amount) {
     BudgetRequest request;
     request.request_id = RequestId{"r1"};
@@ -271,9 +271,10 @@ class RandomWalk {
       ledger_.settle_suspect(attempt_id, outcome, "walk", now);
     } else if (kind <= 95) {
       const BudgetId budget_id{random_.chance(50) ? "experiment" : "project"};
-      const Money limit = ledger_.budget(budget_id).value().accounts.limit;
-      ledger_.set_limit(budget_id, random_.chance(50) ? limit + amount() : limit - amount(), "walk",
-                        "", now);
+      const Money limit = ledger_.budget(budget_id, example_time()).value().accounts.limit;
+      ledger_.change_terms(budget_id,
+                           terms_of(random_.chance(50) ? limit + amount() : limit - amount()),
+                           "walk", "", now);
     } else {
       ledger_.price_attempt(attempt_id, example_price("24 USD"), 1, 3);
     }
@@ -292,10 +293,9 @@ class RandomWalk {
 TEST_P(LedgerConformance, BalancesAfterAnySequence) {
   const std::uint64_t seed = test_seed();
   SCOPED_TRACE("FINOPS_TEST_SEED=" + std::to_string(seed));
-  ledger().ensure_budget(example_budget("project"), usd("20"));
+  ledger().ensure_budget(example_budget("project"), terms_of(usd("20")));
   BudgetRecord experiment = example_budget("experiment");
-  experiment.parent_budget_id = BudgetId{"project"};
-  ledger().ensure_budget(experiment, usd("30"));
+  ledger().ensure_budget(experiment, terms_of(usd("30")));
   std::vector<AttemptId> attempts;
   for (int i = 0; i < 6; ++i) {
     const std::string attempt_id = "a" + std::to_string(i);
@@ -327,13 +327,13 @@ TEST_P(LedgerConformance, BalancesAfterAnySequence) {
 // the same time, then a third.
 TEST_P(LedgerConformance, IsSharedBetweenOpenLedgers) {
   const std::unique_ptr<Ledger> second = store_->open();
-  ledger().ensure_budget(example_budget("b"), usd("10"));
-  EXPECT_TRUE(second->budget(BudgetId{"b"}).has_value());
-  second->set_limit(BudgetId{"b"}, usd("11"), "ada", "", example_time());
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("10")));
+  EXPECT_TRUE(second->budget(BudgetId{"b"}, example_time()).has_value());
+  second->change_terms(BudgetId{"b"}, terms_of(usd("11")), "ada", "", example_time());
   EXPECT_EQ(accounts("b").limit, usd("11"));
   ledger_.reset();
   const std::unique_ptr<Ledger> third = store_->open();
-  EXPECT_EQ(third->budget(BudgetId{"b"}).value().accounts.limit, usd("11"));
+  EXPECT_EQ(third->budget(BudgetId{"b"}, example_time()).value().accounts.limit, usd("11"));
   EXPECT_TRUE(third->verify().is_clean());
 }
 

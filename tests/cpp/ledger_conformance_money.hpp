@@ -40,7 +40,7 @@ TEST_P(LedgerConformance, SlicesAddUpToThePriceOfTheWhole) {
 
 // Goal: a late writer changes nothing. Method: two readers of one epoch, one is first.
 TEST_P(LedgerConformance, RefusesAStaleEpoch) {
-  ledger().ensure_budget(example_budget("b"), usd("100"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("100")));
   const AttemptId attempt_id = start("a1", true, {"b"});
   SettleRequest request{.attempt_id = attempt_id,
                         .epoch = ledger().account(attempt_id).epoch,
@@ -69,7 +69,7 @@ TEST_P(LedgerConformance, RefusesAStaleEpoch) {
 
 // Goal: an exact end settles at once, and only once. Method: close, close again, settle after it.
 TEST_P(LedgerConformance, ClosesExactlyOnce) {
-  ledger().ensure_budget(example_budget("b"), usd("100"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("100")));
   const AttemptId attempt_id = start("a1", true, {"b"});
   settle(attempt_id, minutes{5}, usd("4"));
   const AttemptAccount closed = close(attempt_id, minutes{6}, minutes{6});
@@ -89,7 +89,7 @@ TEST_P(LedgerConformance, ClosesExactlyOnce) {
 // Goal: an uncertain span is held and shown, never zero, then settled once, as spent or as
 // released. Method: the same end twice, two outcomes; the opposite outcome afterwards is a no-op.
 TEST_P(LedgerConformance, SettlesASuspectOnce) {
-  ledger().ensure_budget(example_budget("b"), usd("100"));
+  ledger().ensure_budget(example_budget("b"), terms_of(usd("100")));
   const AttemptId spent = start("a1", true, {"b"});
   const AttemptId released = start("a2", true, {"b"});
   for (const AttemptId& attempt_id : {spent, released}) {

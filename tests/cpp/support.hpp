@@ -237,6 +237,13 @@ inline AttemptRecord example_attempt(const std::string& run_id, const std::strin
   return attempt;
 }
 
+/// Terms with this limit and everything else as by default.
+inline BudgetTerms terms_of(Money limit) {
+  BudgetTerms terms;
+  terms.limit = limit;
+  return terms;
+}
+
 inline BudgetRecord example_budget(const std::string& budget_id) {
   BudgetRecord budget;
   budget.budget_id = BudgetId{budget_id};

@@ -138,7 +138,7 @@ TEST_F(AgentRounds, SettlesAPageOfAnEarlierBoot) {
 // agent renews its leases, tells it at 54 s and stops it half-way to the end.
 TEST_F(AgentRounds, PausesARunWithinItsBudget) {
   BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-  ledger()->ensure_budget(budget, usd("60"));
+  ledger()->ensure_budget(budget, testing::terms_of(usd("60")));
   pulse::PageInfo info = page_of("run1");
   info.budget_id = budget.budget_id.str();
   info.silence_limit = hours{1};
@@ -158,7 +158,8 @@ TEST_F(AgentRounds, PausesARunWithinItsBudget) {
   const TickReport last = rounds(*agent, seconds{1});
   ASSERT_EQ(last.concluded.size(), 1U);
   EXPECT_EQ(last.concluded[0].status, RunStatus::PAUSED);
-  const BudgetAccounts after = ledger()->budget(budget.budget_id).value().accounts;
+  const BudgetAccounts after =
+      ledger()->budget(budget.budget_id, testing::example_time()).value().accounts;
   EXPECT_EQ(after.overspent, usd("0"));
   EXPECT_EQ(after.spent, usd("58"));
   EXPECT_EQ(after.held, usd("0"));
@@ -168,7 +169,7 @@ TEST_F(AgentRounds, PausesARunWithinItsBudget) {
 // Goal: an approval in time lets the run go on. Method: the limit rises after CHECKPOINT.
 TEST_F(AgentRounds, AnApprovalTakesTheDirectiveBack) {
   BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-  ledger()->ensure_budget(budget, usd("40"));
+  ledger()->ensure_budget(budget, testing::terms_of(usd("40")));
   pulse::PageInfo info = page_of("run1");
   info.budget_id = budget.budget_id.str();
   info.silence_limit = hours{1};
@@ -177,7 +178,8 @@ TEST_F(AgentRounds, AnApprovalTakesTheDirectiveBack) {
   ASSERT_TRUE(agent->try_serve());
   rounds(*agent, seconds{5});
   ASSERT_EQ(directive_of("run1"), "CHECKPOINT") << "a reserve of 36 s is all that is left";
-  ledger()->set_limit(budget.budget_id, usd("400"), "grace", "go on", clock_.now().utc);
+  ledger()->change_terms(budget.budget_id, testing::terms_of(usd("400")), "grace", "go on",
+                         clock_.now().utc);
   rounds(*agent, seconds{2});
   EXPECT_EQ(directive_of("run1"), "CONTINUE");
   EXPECT_TRUE(child->is_running());

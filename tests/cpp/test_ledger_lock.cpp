@@ -31,7 +31,7 @@ class SharedLedger {
     const std::unique_ptr<Ledger> ledger = open();
     const PriceRow price = example_price("24 USD");
     ledger->add_price(price);
-    ledger->ensure_budget(example_budget("b"), usd("1000"));
+    ledger->ensure_budget(example_budget("b"), terms_of(usd("1000")));
     for (const std::string attempt_id : {"a0", "a1", "both"}) {
       ledger->add_run(example_run("run-" + attempt_id));
       AttemptRecord attempt = example_attempt("run-" + attempt_id, attempt_id);

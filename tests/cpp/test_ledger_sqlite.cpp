@@ -60,7 +60,7 @@ class LedgerSqlite : public ::testing::Test {
     const PriceRow price = example_price("24 USD");
     ledger->add_price(price);
     ledger->add_run(example_run("run1"));
-    ledger->ensure_budget(example_budget("b"), usd("10"));
+    ledger->ensure_budget(example_budget("b"), terms_of(usd("10")));
     AttemptRecord attempt = example_attempt("run1", "a1");
     attempt.price_id = price.price_id;
     attempt.budget_chain = {BudgetId{"b"}};
@@ -312,7 +312,7 @@ TEST_F(LedgerSqlite, ReadOnlyRefusesWrites) {
   EXPECT_EQ(reader->runs({}).size(), 1U);
   EXPECT_TRUE(reader->verify().is_clean());
   EXPECT_EQ(code_of([&] { reader->add_run(example_run("run2")); }), "LedgerUnavailable");
-  EXPECT_EQ(code_of([&] { reader->ensure_budget(example_budget("c"), usd("1")); }),
+  EXPECT_EQ(code_of([&] { reader->ensure_budget(example_budget("c"), terms_of(usd("1"))); }),
             "LedgerUnavailable");
   EXPECT_EQ(reader->runs({}).size(), 1U);
 }
@@ -337,16 +337,19 @@ TEST_F(LedgerSqlite, HoldsMoneyUpToTheBorder) {
   const std::vector<std::string> good{"9223372036854775806.999999999999", "9223372036854775807",
                                       "9223372036854775807.999999999999"};
   for (const std::string& limit : good) {
-    ledger->ensure_budget(example_budget("b" + limit), usd(limit));
-    EXPECT_EQ(ledger->budget(BudgetId{"b" + limit}).value().accounts.limit, usd(limit)) << limit;
-    EXPECT_EQ(ledger->budget(BudgetId{"b" + limit}).value().accounts.available, usd(limit));
+    ledger->ensure_budget(example_budget("b" + limit), terms_of(usd(limit)));
+    EXPECT_EQ(ledger->budget(BudgetId{"b" + limit}, example_time()).value().accounts.limit,
+              usd(limit))
+        << limit;
+    EXPECT_EQ(ledger->budget(BudgetId{"b" + limit}, example_time()).value().accounts.available,
+              usd(limit));
   }
   EXPECT_EQ(code_of([&] {
-              ledger->ensure_budget(example_budget("c"), usd("9223372036854775808"));
+              ledger->ensure_budget(example_budget("c"), terms_of(usd("9223372036854775808")));
             }),
             "Overflow");
-  EXPECT_FALSE(ledger->budget(BudgetId{"c"}).has_value());
-  EXPECT_EQ(ledger->budgets().size(), good.size());
+  EXPECT_FALSE(ledger->budget(BudgetId{"c"}, example_time()).has_value());
+  EXPECT_EQ(ledger->budgets(example_time()).size(), good.size());
   EXPECT_TRUE(ledger->verify().is_clean());
 }
 
@@ -358,18 +361,19 @@ TEST_F(LedgerSqlite, SpendsExactlyAtTheBorder) {
   const PriceRow price = example_price("9000000000000.000000000001 USD");
   ledger->add_price(price);
   ledger->add_run(example_run("run1"));
-  ledger->ensure_budget(example_budget("b"), limit);
+  ledger->ensure_budget(example_budget("b"), terms_of(limit));
   AttemptRecord attempt = example_attempt("run1", "a1");
   attempt.price_id = price.price_id;
   attempt.budget_chain = {BudgetId{"b"}};
   ledger->add_attempt(attempt);
   ledger->settle({attempt.attempt_id, 1, hours{1}, example_time(), limit});
-  const BudgetAccounts full = ledger->budget(BudgetId{"b"}).value().accounts;
+  const BudgetAccounts full = ledger->budget(BudgetId{"b"}, example_time()).value().accounts;
   EXPECT_EQ(full.spent, usd("9000000000000.000000000001"));
   EXPECT_EQ(full.held, limit - full.spent) << "what is left";
   EXPECT_EQ(full.available, usd("0"));
   ledger->close({attempt.attempt_id, 2, hours{1}, hours{1}, {}});
-  EXPECT_EQ(ledger->set_limit(BudgetId{"b"}, full.spent, "ada", "", example_time()).available,
+  EXPECT_EQ(ledger->change_terms(BudgetId{"b"}, terms_of(full.spent), "ada", "", example_time())
+                .available,
             usd("0"));
   EXPECT_TRUE(ledger->verify().is_clean());
 }

@@ -99,7 +99,7 @@ TEST_F(TrackerRuns, CallsAfterFinishAreNoOps) {
   EXPECT_EQ(run->cost().value(), cost);
   EXPECT_FALSE(run->is_owner());
   EXPECT_FALSE(ledger()->last_checkpoint(run->run_id()).has_value());
-  EXPECT_EQ(ledger()->budgets().at(0).accounts.spent, cost);
+  EXPECT_EQ(ledger()->budgets(testing::example_time()).at(0).accounts.spent, cost);
 }
 
 // Goal: a forked child ends nothing of its parent's. Method: the child makes every call, finishes

@@ -38,7 +38,7 @@ TEST_F(TrackerRuns, CheckpointThenPauseAtTheLimit) {
   run->checkpointed(120, "/ckpt/120");
   EXPECT_EQ(run->check_budget(), Directive::PAUSE) << "what had to be saved is saved";
   run->finish(RunStatus::PAUSED, run->reason());
-  const BudgetAccounts after = ledger()->budgets().at(0).accounts;
+  const BudgetAccounts after = ledger()->budgets(testing::example_time()).at(0).accounts;
   EXPECT_EQ(after.overspent, usd("0"));
   EXPECT_EQ(after.held, usd("0"));
   EXPECT_EQ(after.spent, run->cost().value());
@@ -124,7 +124,7 @@ TEST_F(TrackerRuns, AnUnpricedRunHasNoCost) {
   const std::string message = message_of([&] { TrackedRun::start(unpriced); });
   EXPECT_EQ(code_of([&] { TrackedRun::start(unpriced); }), "UnpricedResource");
   EXPECT_NE(message.find("8xH100"), std::string::npos) << message;
-  EXPECT_TRUE(ledger()->budgets().empty());
+  EXPECT_TRUE(ledger()->budgets(testing::example_time()).empty());
 }
 
 // --- options -------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ enum class ErrorCode {
   Conflict,           ///< same id with other content, or a stale epoch (Conflict)
   BudgetMismatch,     ///< a budget exists with another limit (BudgetMismatch, a ValueError)
   BudgetExhausted,    ///< nothing is left to lease (BudgetExhausted)
+  BurnCapExceeded,    ///< together too much in an hour (BurnCapExceeded, a BudgetExhausted)
+  NotEntitled,        ///< only an approver may do this (NotEntitled, a PermissionError)
   PermissionDenied,   ///< a file is not ours, or open to others (HomeNotSafe, a PermissionError)
   UnsupportedSchema,  ///< written by a newer finops (UnsupportedSchema)
   LedgerCorrupt,      ///< the store is damaged; it is open read-only (LedgerCorrupt)

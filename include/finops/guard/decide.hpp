@@ -1,6 +1,6 @@
 // decide.hpp - what to do about a run: a pure function of what is known of it.
 //
-// Owns: Policy, RunState, Decision, decide. Does not own: observation and acting (agent).
+// Owns: RunState, Decision, decide. Does not own: observation and acting (agent).
 // Invariants: pure: no clock, no I/O; unknown never kills; alive is not progress.
 #pragma once
 
@@ -9,22 +9,10 @@
 
 #include "finops/base/clock.hpp"
 #include "finops/budget/lease.hpp"
+#include "finops/guard/policy.hpp"
 #include "finops/record/decision.hpp"
 
 namespace finops::guard {
-
-struct Policy {
-  /// A run that reports no progress for longer is stopped; a run may state its own limit.
-  Nanoseconds silence_limit{std::chrono::minutes{30}};
-  /// expect_silence beyond this is cut: a promise is not an exemption.
-  Nanoseconds longest_expected_silence{std::chrono::hours{24}};
-  /// From the directive to SIGTERM, and from SIGTERM to SIGKILL, for silent runs.
-  Nanoseconds directive_grace{std::chrono::seconds{5}};
-  Nanoseconds term_grace{std::chrono::seconds{30}};
-};
-
-/// Throws Error(InvalidArgument) unless every limit is above zero.
-void check_policy(const Policy& policy);
 
 /// Four states that stay apart everywhere. Idle and hung need samples of CPU and GPU use; without
 /// them a run that does not report is silent.

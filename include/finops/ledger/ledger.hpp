@@ -23,6 +23,7 @@
 #include "finops/record/decision.hpp"
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
+#include "finops/record/telemetry.hpp"
 
 namespace finops {
 
@@ -81,7 +82,8 @@ class Ledger {
   virtual void add_run(const RunRecord& run) = 0;
   /// Opens the attempt's account. Returns the record with its attempt number.
   /// Throws Error(Conflict) while another attempt of the run is open, Error(NotFound) or
-  /// Error(Conflict) if the run, the price or a budget it names is not there.
+  /// Error(Conflict) if the run, the price or a budget it names is not there,
+  /// Error(BurnCapExceeded) if a hard budget's burn cap has no room for it.
   virtual AttemptRecord add_attempt(const AttemptRecord& attempt) = 0;
   virtual void add_price(const PriceRow& price) = 0;
   virtual void add_checkpoint(const CheckpointRecord& checkpoint) = 0;
@@ -108,18 +110,48 @@ class Ledger {
 
   // Budgets.
 
-  /// Creates the budget with `limit`; an equal one is a no-op, another limit, kind or currency is
-  /// an Error(BudgetMismatch): a limit is changed by set_limit or a request, never in passing.
-  virtual void ensure_budget(const BudgetRecord& budget, Money limit) = 0;
-  /// Sets the limit. Lowering it below what is spent and held is an Error(InvalidArgument).
-  virtual BudgetAccounts set_limit(const BudgetId& budget_id, Money new_limit,
-                                   const std::string& who, const std::string& why, UtcTime now) = 0;
+  /// Creates the budget; an equal one is a no-op, another limit, kind, period or currency is an
+  /// Error(BudgetMismatch): a limit is changed by change_terms or a request, never in passing.
+  /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense.
+  virtual void ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) = 0;
+  /// Sets new terms, from now on and for the window of `now`. Lowering the limit below what is
+  /// spent and held is an Error(InvalidArgument), somebody who may not is Error(NotEntitled).
+  virtual BudgetAccounts change_terms(const BudgetId& budget_id, const BudgetTerms& terms,
+                                      const std::string& who, const std::string& why,
+                                      UtcTime now) = 0;
+  /// Records that `child` belongs to `parent`; an empty parent ends it. The same again is a no-op.
+  /// A cycle is an Error(InvalidArgument). Attempts that are open keep the chain they began with.
+  virtual void set_parent(const Membership& membership) = 0;
   virtual void add_request(const BudgetRequest& request) = 0;
-  /// Approves (the limit grows by the request's amount) or denies, once: a second ruling that
-  /// says the same is a no-op, another one an Error(Conflict). Error(NotFound) if unknown.
+  /// Approves (the limit grows by the request's amount; of a period budget only in the window of
+  /// `now`) or denies, once: a second ruling that says the same is a no-op, another one an
+  /// Error(Conflict), as is one on a request that has expired. Error(NotFound) if unknown,
+  /// Error(NotEntitled) if `who` is not among the approvers.
   virtual BudgetRuling rule_request(const RequestId& request_id, bool is_approved,
                                     const std::string& who, const std::string& why,
                                     UtcTime now) = 0;
+  /// Closes the requests whose time is over. Returns how many.
+  virtual std::size_t expire_requests(UtcTime now) = 0;
+
+  // What people are told, and what was measured. All idempotent.
+
+  /// Writes a notice of somebody who is no ledger: the guard's breaker. Others write themselves.
+  virtual void add_notice(const Notice& notice) = 0;
+  /// Notices with a number above `after`, oldest first, at most `limit`.
+  [[nodiscard]] virtual std::vector<Notice> notices(std::int64_t after, std::int64_t limit) = 0;
+  /// Returns the record with its sequence.
+  virtual Delivery add_delivery(const Delivery& delivery) = 0;
+  /// The newest one of the channel; nullopt: nothing was ever sent through it.
+  [[nodiscard]] virtual std::optional<Delivery> last_delivery(const std::string& channel) = 0;
+  /// A window that is there already is kept: whoever writes it twice measured the same.
+  virtual void add_telemetry(std::span<const TelemetryWindow> windows) = 0;
+  /// Of one attempt, oldest first.
+  [[nodiscard]] virtual std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) = 0;
+
+  /// Brings the runs of another ledger file in: what ran, what it cost, what was decided. Budgets,
+  /// requests and notices stay where they are. Merging again brings only what is new. A run on
+  /// several hosts becomes one run with the attempts of all. All or nothing.
+  virtual MergeReport merge(const std::string& other_path, UtcTime now) = 0;
 
   // Reading (queries.hpp). Empty results mean: nothing of the kind is in the ledger.
 
@@ -129,8 +161,18 @@ class Ledger {
   /// Attempts whose account is SUSPECT, for whoever settles them.
   [[nodiscard]] virtual std::vector<SuspectAttempt> suspects() = 0;
   [[nodiscard]] virtual std::vector<UnpricedAttempt> unpriced_attempts() = 0;
-  [[nodiscard]] virtual std::vector<BudgetSummary> budgets() = 0;
-  [[nodiscard]] virtual std::optional<BudgetSummary> budget(const BudgetId& budget_id) = 0;
+  /// All budgets with the accounts of the window that `now` lies in.
+  [[nodiscard]] virtual std::vector<BudgetSummary> budgets(UtcTime now) = 0;
+  [[nodiscard]] virtual std::optional<BudgetSummary> budget(const BudgetId& budget_id,
+                                                            UtcTime now) = 0;
+  /// The budgets that a run debits, from the smallest scope up, the user's last.
+  [[nodiscard]] virtual std::vector<BudgetSummary> budget_chain(const std::string& project,
+                                                                const std::string& experiment,
+                                                                const std::string& user_name,
+                                                                UtcTime now) = 0;
+  [[nodiscard]] virtual std::vector<Membership> memberships() = 0;
+  [[nodiscard]] virtual std::vector<BudgetTermsChange> terms_history(const BudgetId& budget_id) = 0;
+  [[nodiscard]] virtual std::vector<OverspentEntry> overspent(const BudgetId& budget_id) = 0;
   [[nodiscard]] virtual std::vector<BudgetLine> budget_lines(const BudgetId& budget_id) = 0;
   [[nodiscard]] virtual std::vector<RequestSummary> requests() = 0;
   /// Of one attempt, or of all if `attempt_id` is empty; oldest first, at most `limit` newest.

@@ -10,6 +10,7 @@
 
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
+#include "finops/record/notice.hpp"
 #include "finops/record/run.hpp"
 
 namespace finops {
@@ -61,13 +62,37 @@ struct UnpricedAttempt {
 
 struct BudgetSummary {
   BudgetRecord budget;
+  BudgetTerms terms;
+  BudgetId parent_id;                  ///< what it belongs to; empty: nothing
+  std::vector<std::string> approvers;  ///< who may answer, its own or from above; empty: everybody
+  PeriodWindow window;                 ///< the one of the accounts
   BudgetAccounts accounts = BudgetAccounts::zero(Currency::usd());
   std::int64_t open_lease_count = 0;
+  Money burn_per_hour = Money::zero(Currency::usd());  ///< of its open attempts together
 };
 
 struct RequestSummary {
   BudgetRequest request;
-  std::optional<BudgetRuling> ruling;  ///< empty: waits for an answer
+  std::optional<BudgetRuling> ruling;  ///< empty: waits for an answer, or has expired unnoticed
+};
+
+/// What went past a limit, and by whom: one row for each attempt and window.
+struct OverspentEntry {
+  BudgetId budget_id;
+  PeriodWindow window;
+  AttemptId attempt_id;  ///< empty: the limit was lowered or the entry was paid off
+  Money amount = Money::zero(Currency::usd());  ///< negative: paid off by a raised limit
+  std::string why;
+  UtcTime recorded_at{};
+};
+
+/// How many records of each kind a merge brought.
+struct MergeReport {
+  std::int64_t run_count = 0;
+  std::int64_t attempt_count = 0;
+  std::int64_t usage_count = 0;
+  std::int64_t charge_count = 0;
+  std::int64_t other_count = 0;  ///< prices, checkpoints, decisions, ends, telemetry
 };
 
 struct VerifyReport {

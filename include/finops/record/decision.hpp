@@ -25,8 +25,11 @@ enum class Rule : std::uint32_t {
   Lease = 3,        ///< the lease ends and the ledger cannot be reached
   ProcessGone = 4,  ///< the process ended without a word
   Operator = 5,     ///< a person asked for it
+  Duration = 6,     ///< it ran for longer than its max_duration
+  Idle = 7,         ///< its GPUs were not used
 };
 [[nodiscard]] std::string_view rule_name(Rule rule) noexcept;
+[[nodiscard]] Rule parse_rule(std::string_view name);
 
 /// How far the guard has gone with one attempt.
 enum class Rung { Watch = 0, Directive = 1, Sigterm = 2, Sigkill = 3 };
@@ -42,6 +45,7 @@ struct DecisionRecord {
   std::string reason;      ///< plain words with the numbers that decided
   std::string decided_by;  ///< "guard", "finops run", "process", or a user's name
   UtcTime decided_at{};
+  bool is_dry_run = false;  ///< recorded and not acted on: what the guard would do
 };
 
 }  // namespace finops
