@@ -45,6 +45,11 @@ Statement& Statement::operator<<(std::int64_t value) {
   return *this;
 }
 
+Statement& Statement::operator<<(double value) {
+  check(sqlite3_bind_double(statement_, ++parameter_, value));
+  return *this;
+}
+
 Statement& Statement::operator<<(std::string_view value) {
   check(sqlite3_bind_text(statement_, ++parameter_, value.data(), static_cast<int>(value.size()),
                           SQLITE_TRANSIENT));
@@ -92,6 +97,8 @@ void Statement::run() {
   const bool has_row = step();
   FINOPS_ASSERT(!has_row);
 }
+
+double Statement::real() { return sqlite3_column_double(statement_, column_++); }
 
 std::int64_t Statement::integer() { return sqlite3_column_int64(statement_, column_++); }
 

@@ -33,6 +33,7 @@ class Statement {
   Statement& operator<<(const char* value) { return *this << std::string_view(value); }
   Statement& operator<<(const std::string& value) { return *this << std::string_view(value); }
   Statement& operator<<(bool value) { return *this << std::int64_t{value}; }
+  Statement& operator<<(double value);
   Statement& operator<<(int value) { return *this << std::int64_t{value}; }
   Statement& operator<<(Nanoseconds value) { return *this << std::int64_t{value.count()}; }
   Statement& operator<<(UtcTime value) { return *this << value.time_since_epoch(); }
@@ -57,6 +58,7 @@ class Statement {
   void run();
 
   [[nodiscard]] std::int64_t integer();
+  [[nodiscard]] double real();
   [[nodiscard]] std::string text();
   [[nodiscard]] bool boolean() { return integer() != 0; }
   [[nodiscard]] Nanoseconds nanoseconds() { return Nanoseconds{integer()}; }
