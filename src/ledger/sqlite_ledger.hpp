@@ -72,6 +72,7 @@ class SqliteLedger final : public Ledger {
   void add_telemetry(std::span<const TelemetryWindow> windows) override;
   std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) override;
   MergeReport merge(const std::string& other_path, UtcTime now) override;
+  void copy_to(const std::string& path) override;
 
   std::vector<RunSummary> runs(const RunFilter& filter) override;
   std::vector<AttemptSummary> attempts(const RunId& run_id) override;
@@ -159,6 +160,11 @@ class SqliteLedger final : public Ledger {
   AttemptSummary summarise(AttemptRecord attempt);
   std::vector<BudgetId> budget_ids_of(const AttemptId& attempt_id);
   std::vector<ChainLink> chain_of(const AttemptId& attempt_id);
+
+  // sqlite_merge.cpp
+  MergeReport merge_attached(const std::string& origin, UtcTime now);
+  void refuse_other_content();
+  std::int64_t insert_missing(const char* sql);
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);

@@ -51,8 +51,8 @@ void SqliteLedger::verify_windows(const BudgetId& budget_id, VerifyReport& repor
       held_by_runs.try_emplace(start, Money::zero(currency)).first->second +=
           windows.money(currency);
     }
-    Statement cached = database_->prepare(
-        "SELECT period_start_ns FROM budget_balances WHERE budget_id=?");
+    Statement cached =
+        database_->prepare("SELECT period_start_ns FROM budget_balances WHERE budget_id=?");
     cached << budget_id.str();
     while (cached.step()) {  // a window with a limit of zero has no line
       rebuilt.try_emplace(cached.utc(), BudgetAccounts::zero(currency));
@@ -123,12 +123,13 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
   usage << attempt_id.str();
   std::int64_t count = 0;
   Nanoseconds reached{};
+  Nanoseconds last{};  // where the slice before ended, uncertain ones included
   std::optional<Money> charged = row.account.charged;
   charged = charged.has_value() ? std::optional(Money::zero(charged->currency())) : charged;
   while (usage.step()) {
     const std::int64_t sequence = usage.integer();
     const Nanoseconds from = usage.nanoseconds();
-    const bool in_order = sequence == ++count && from == reached;
+    const bool in_order = sequence == ++count && from == last;
     const Nanoseconds to = usage.nanoseconds();
     const bool is_metered = usage.text() == "METERED";
     const bool is_spent = is_metered || usage.text() == "SPENT";
@@ -136,6 +137,7 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
     if (!in_order) {
       report.problems.push_back(id + ": slice " + std::to_string(count) + " leaves a gap");
     }
+    last = to;
     reached = is_spent ? to : reached;
     if (is_spent && charged.has_value()) {
       if (usage.next_is_null()) {
