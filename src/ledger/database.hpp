@@ -94,6 +94,9 @@ class Database {
   [[nodiscard]] int changes() const noexcept { return sqlite3_changes(connection_); }
   /// Frames in the write-ahead log after the last commit of this connection.
   [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
+  [[nodiscard]] bool is_in_transaction() const noexcept {
+    return sqlite3_get_autocommit(connection_) == 0;
+  }
   /// Undoes the open transaction. After some errors (a full disk) SQLite has done so by itself.
   void roll_back() noexcept { sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr); }
   /// Copies what it can from the log into the file. The caller holds the write lock.

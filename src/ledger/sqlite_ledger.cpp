@@ -130,8 +130,53 @@ void SqliteLedger::commit() {
   }
 }
 
+// One write among those of `together`: what it did is undone alone if it throws.
+void SqliteLedger::write_inside(const std::function<void()>& body) {
+  FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,
+                 "the ledger is not written any more (" + refusal_ + ")");
+  FINOPS_REQUIRE(broken_.empty(), ErrorCode::LedgerUnavailable,
+                 "nothing more is written in this round: " + broken_);
+  database_->execute("SAVEPOINT one");
+  try {
+    body();
+  } catch (const InternalError& error) {
+    refusal_ = error.what();
+    throw;  // `together` rolls all of it back
+  } catch (...) {
+    if (database_->is_in_transaction()) {
+      database_->execute("ROLLBACK TO one; RELEASE one");
+    } else {
+      broken_ = "the disk refused a write";  // SQLite undid the whole by itself
+    }
+    throw;
+  }
+  database_->execute("RELEASE one");
+}
+
+void SqliteLedger::together(const std::function<void()>& body) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  FINOPS_ASSERT(!is_together_);
+  write([&] {
+    is_together_ = true;
+    broken_.clear();
+    try {
+      body();
+    } catch (...) {
+      is_together_ = false;
+      throw;
+    }
+    is_together_ = false;
+    FINOPS_REQUIRE(refusal_.empty() && broken_.empty(), ErrorCode::LedgerUnavailable,
+                   "an error inside undid the whole: " + refusal_ + broken_);
+  });
+}
+
 void SqliteLedger::write(const std::function<void()>& body) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  if (is_together_) {
+    write_inside(body);
+    return;
+  }
   FINOPS_REQUIRE(!options_.read_only, ErrorCode::LedgerUnavailable,
                  "the ledger is open for reading only");
   FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,

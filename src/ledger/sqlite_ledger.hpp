@@ -40,6 +40,7 @@ class SqliteLedger final : public Ledger {
  public:
   SqliteLedger(const std::string& path, const LedgerOptions& options);
 
+  void together(const std::function<void()>& body) override;
   void add_run(const RunRecord& run) override;
   AttemptRecord add_attempt(const AttemptRecord& attempt) override;
   void add_price(const PriceRow& price) override;
@@ -97,6 +98,7 @@ class SqliteLedger final : public Ledger {
   // sqlite_ledger.cpp
   void open_schema();
   void write(const std::function<void()>& body);
+  void write_inside(const std::function<void()>& body);
   void commit();
   void open_account(const AttemptRecord& attempt);
 
@@ -177,6 +179,8 @@ class SqliteLedger final : public Ledger {
   LedgerOptions options_;
   std::recursive_mutex mutex_;  // one connection, so one caller at a time
   std::unique_ptr<Database> database_;
+  bool is_together_ = false;  // writes join the transaction of `together`
+  std::string broken_;        // why that transaction is gone; empty: it stands
   std::string refusal_;  // why nothing is written any more; empty: all is well
 };
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -75,6 +76,12 @@ enum class SuspectOutcome { Spent, Released };
 class Ledger {
  public:
   virtual ~Ledger() = default;
+
+  /// Runs `body` with all its writes in one commit, and the write lock held meanwhile: keep it
+  /// short. What `body` wrote is durable when this returns, not before. A single write that throws
+  /// undoes itself alone; if `body` lets an exception out, or the commit fails, nothing of it is
+  /// left. Not to be nested.
+  virtual void together(const std::function<void()>& body) = 0;
 
   // Appending. All idempotent: a known id with equal content is a no-op.
 
