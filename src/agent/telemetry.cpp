@@ -149,6 +149,11 @@ std::vector<GpuHolder> Telemetry::gpu_holders() const {
 }
 
 void Telemetry::flush(Ledger& ledger, ClockReading now) {
+  flush_to([&ledger](std::span<const TelemetryWindow> windows) { ledger.add_telemetry(windows); },
+           now);
+}
+
+void Telemetry::flush_to(const TelemetrySink& sink, ClockReading now) {
   std::vector<AttemptId> forgotten;
   for (const auto& [attempt_id, attempt] : attempts_) {
     if (now.boot - attempt->asked_at > kForgottenAfter) {
@@ -158,7 +163,7 @@ void Telemetry::flush(Ledger& ledger, ClockReading now) {
   for (const AttemptId& attempt_id : forgotten) {
     end(attempt_id);
   }
-  windows_->flush(ledger, now.utc);
+  windows_->flush(sink, now.utc);
 }
 
 void Telemetry::end(const AttemptId& attempt_id) {

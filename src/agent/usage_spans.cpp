@@ -7,8 +7,12 @@ namespace finops::agent {
 namespace {
 
 constexpr Nanoseconds kLongestWindow = std::chrono::hours{24};
-constexpr std::size_t kSmallestLimit = 20;
+// What is left of a day when every span lasts up to half of its age.
+constexpr std::size_t kSmallestLimit = 40;
 constexpr std::size_t kMaximumDevices = 4'096;
+// A window begins inside a span that lasts a 32nd of it at most, unless space is short. A day of
+// samples every ten seconds then takes about 32 x ln(8640 / 32) + 32, or 200 spans.
+constexpr int kFinestPart = 32;
 
 // Nine tenths of `whole`: what counts as known throughout.
 bool is_most(std::int64_t part, std::int64_t whole) { return part > 0 && part * 10 >= whole * 9; }
@@ -43,19 +47,21 @@ void UsageSpans::add(const UsageSample& sample, std::size_t limit) {
   condense(std::max(limit, kSmallestLimit));
 }
 
-// Merges neighbours in the older half, so that the newer half stays as it was measured.
+// Merges neighbours to spans that last no more than a part of their age, so that a window's start is
+// met as exactly, in relation to its length, however long ago it is. The part grows until it fits.
 void UsageSpans::condense(std::size_t limit) {
-  while (spans_.size() > limit) {
-    const std::size_t old_count = spans_.size() / 4 * 2;
-    for (std::size_t index = 0; index < old_count; index += 2) {
-      merge(spans_[index + 1], spans_[index]);
-      if (index > 0) {
-        spans_[index / 2] = std::move(spans_[index]);
+  for (int part = kFinestPart; spans_.size() > limit && part > 1; part /= 2) {
+    const BootTime newest = spans_.back().last;
+    std::size_t kept = 0;
+    for (std::size_t next = 1; next < spans_.size(); ++next) {
+      const Span& earlier = spans_[kept];
+      if (spans_[next].last - earlier.first <= (newest - earlier.first) / part) {
+        merge(spans_[next], spans_[kept]);
+      } else if (++kept != next) {
+        spans_[kept] = std::move(spans_[next]);
       }
     }
-    using Offset = std::vector<Span>::difference_type;
-    spans_.erase(spans_.begin() + static_cast<Offset>(old_count / 2),
-                 spans_.begin() + static_cast<Offset>(old_count));
+    spans_.resize(kept + 1);
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // Owns: UsageSample, UsageSpans. Does not own: measuring (telemetry.cpp), judgement (guard).
 // Invariants: bounded whatever the length of the run: where it grows too long, neighbours are
-// merged, the oldest first. A merged span keeps the extremes of its samples, so that a window that
+// merged, the more the older they are. A merged span keeps the extremes of its samples, so that a window that
 // begins inside it counts more than was asked for: that can hide idleness, never invent it.
 #pragma once
 
@@ -34,7 +34,7 @@ struct UsageSample {
 
 class UsageSpans {
  public:
-  /// Keeps at most `limit` spans (at least 20), and none that ended a day before the newest.
+  /// Keeps at most `limit` spans (40, if it is less), and none that ended a day before the newest.
   void add(const UsageSample& sample, std::size_t limit);
   void clear() noexcept { spans_.clear(); }
   [[nodiscard]] bool empty() const noexcept { return spans_.empty(); }

@@ -74,7 +74,7 @@ void UsageWindows::close(const AttemptId& attempt_id, const Open& open) {
   }
 }
 
-void UsageWindows::flush(Ledger& ledger, UtcTime now) {
+void UsageWindows::flush(const TelemetrySink& sink, UtcTime now) {
   for (auto entry = open_.begin(); entry != open_.end();) {
     if (entry->second.start + kTelemetryWindow <= now) {
       close(entry->first, entry->second);
@@ -84,7 +84,7 @@ void UsageWindows::flush(Ledger& ledger, UtcTime now) {
     }
   }
   try {
-    write_pending(ledger, now);
+    write_pending(sink, now);
   } catch (const Error& error) {
     if (untold_count_ == 0) {
       throw;
@@ -99,7 +99,7 @@ void UsageWindows::flush(Ledger& ledger, UtcTime now) {
   }
 }
 
-void UsageWindows::write_pending(Ledger& ledger, UtcTime now) {
+void UsageWindows::write_pending(const TelemetrySink& sink, UtcTime now) {
   std::exception_ptr first_error;
   std::size_t kept_count = 0;  // at the front: what the ledger refused for what it is
   while (pending_.size() > kept_count) {
@@ -107,7 +107,7 @@ void UsageWindows::write_pending(Ledger& ledger, UtcTime now) {
     const std::size_t size = std::min(kBatchSize, pending_.size() - kept_count);
     const std::vector<TelemetryWindow> batch(begin, begin + static_cast<std::ptrdiff_t>(size));
     try {
-      ledger.add_telemetry(batch);
+      sink(batch);
       pending_.erase(begin, begin + static_cast<std::ptrdiff_t>(size));
     } catch (const Error& error) {
       if (!is_about_content(error.code())) {
@@ -115,7 +115,7 @@ void UsageWindows::write_pending(Ledger& ledger, UtcTime now) {
       }
       first_error = first_error ? first_error : std::current_exception();
       pending_.erase(begin, begin + static_cast<std::ptrdiff_t>(size));
-      kept_count += write_by_attempt(ledger, batch, now);
+      kept_count += write_by_attempt(sink, batch, now);
     }
   }
   if (first_error) {
@@ -125,7 +125,7 @@ void UsageWindows::write_pending(Ledger& ledger, UtcTime now) {
 
 // One attempt that the ledger does not know yet must not hold up the others. Puts back what was
 // refused, at the front, and returns how many.
-std::size_t UsageWindows::write_by_attempt(Ledger& ledger, std::span<const TelemetryWindow> windows,
+std::size_t UsageWindows::write_by_attempt(const TelemetrySink& sink, std::span<const TelemetryWindow> windows,
                                            UtcTime now) {
   std::map<AttemptId, std::vector<TelemetryWindow>> by_attempt;
   for (const TelemetryWindow& window : windows) {
@@ -136,7 +136,7 @@ std::size_t UsageWindows::write_by_attempt(Ledger& ledger, std::span<const Telem
   for (auto& [attempt_id, own] : by_attempt) {
     try {
       if (!outage) {
-        ledger.add_telemetry(own);
+        sink(own);
         continue;
       }
     } catch (const Error& error) {

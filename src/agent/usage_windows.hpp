@@ -14,9 +14,9 @@
 #include <string>
 #include <utility>
 
+#include "finops/agent/telemetry.hpp"
 #include "finops/base/clock.hpp"
 #include "finops/base/ids.hpp"
-#include "finops/ledger/ledger.hpp"
 #include "finops/record/telemetry.hpp"
 
 namespace finops::agent {
@@ -31,9 +31,9 @@ class UsageWindows {
            double value);
   /// The attempt is over: its open window is as complete as it will be.
   void close(const AttemptId& attempt_id);
-  /// Writes the windows that are over at `now`. Throws what the ledger throws; the message counts
-  /// what was dropped since the ledger took something.
-  void flush(Ledger& ledger, UtcTime now);
+  /// Writes the windows that are over at `now`. Throws what the sink (the ledger) throws; the
+  /// message counts what was dropped and not told yet.
+  void flush(const TelemetrySink& sink, UtcTime now);
 
   [[nodiscard]] std::size_t pending_count() const noexcept { return pending_.size(); }
   /// Windows that were lost because the ledger took none for too long, in all.
@@ -51,8 +51,8 @@ class UsageWindows {
     std::map<std::pair<Metric, std::string>, Amount> amounts;
   };
   void close(const AttemptId& attempt_id, const Open& open);
-  void write_pending(Ledger& ledger, UtcTime now);
-  std::size_t write_by_attempt(Ledger& ledger, std::span<const TelemetryWindow> windows,
+  void write_pending(const TelemetrySink& sink, UtcTime now);
+  std::size_t write_by_attempt(const TelemetrySink& sink, std::span<const TelemetryWindow> windows,
                                UtcTime now);
   void count_dropped(std::size_t count) noexcept;
 

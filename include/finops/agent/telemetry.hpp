@@ -7,9 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -17,10 +18,14 @@
 #include "finops/base/clock.hpp"
 #include "finops/detect/gpu_watcher.hpp"
 #include "finops/detect/process_usage.hpp"
+#include "finops/record/telemetry.hpp"
 
 namespace finops::agent {
 
 class UsageWindows;
+
+/// Takes all of the windows or throws.
+using TelemetrySink = std::function<void(std::span<const TelemetryWindow>)>;
 
 struct TelemetryOptions {
   /// Between two samples. More frequent calls are no more samples; an agent that looks less often
@@ -52,6 +57,8 @@ class Telemetry final : public UsageSource {
   /// driver hides processes.
   [[nodiscard]] std::vector<GpuHolder> gpu_holders() const override;
   void flush(Ledger& ledger, ClockReading now) override;
+  /// As `flush`, into something else than a ledger.
+  void flush_to(const TelemetrySink& sink, ClockReading now);
   void end(const AttemptId& attempt_id) override;
 
   /// The GPUs of the host as last seen, for people.
