@@ -37,9 +37,9 @@ struct GpuEnvironment {
 
 /// The GPUs that the environment names without doubt, as CUDA reads it: up to the first entry that
 /// is none. Empty: none, or it cannot be told which. UUIDs may be shortened to what is unique.
-/// Indexes count only in PCI order (CUDA_DEVICE_ORDER=PCI_BUS_ID) or where they name all GPUs, since
-/// CUDA's own order is by speed; with MIG they are never clear.
-/// Source: CUDA C++ Programming Guide 12, "CUDA Environment Variables".
+/// Indexes count only in PCI order (CUDA_DEVICE_ORDER=PCI_BUS_ID) or where they name all GPUs,
+/// since CUDA's own order is by speed; with MIG they are never clear. Source: CUDA C++ Programming
+/// Guide 12, "CUDA Environment Variables".
 [[nodiscard]] std::vector<const detect::GpuSample*> visible_gpus(
     std::span<const detect::GpuSample> gpus, const GpuEnvironment& environment);
 

@@ -43,8 +43,7 @@ struct Telemetry::Attempt {
 };
 
 Telemetry::Telemetry(TelemetryOptions options)
-    : Telemetry(options,
-                std::make_unique<detect::GpuWatcher>(watcher_options(options.interval))) {}
+    : Telemetry(options, std::make_unique<detect::GpuWatcher>(watcher_options(options.interval))) {}
 
 Telemetry::Telemetry(TelemetryOptions options, std::unique_ptr<detect::GpuSource> gpu_source)
     : options_(options),

@@ -47,8 +47,9 @@ void UsageSpans::add(const UsageSample& sample, std::size_t limit) {
   condense(std::max(limit, kSmallestLimit));
 }
 
-// Merges neighbours to spans that last no more than a part of their age, so that a window's start is
-// met as exactly, in relation to its length, however long ago it is. The part grows until it fits.
+// Merges neighbours to spans that last no more than a part of their age, so that a window's start
+// is met as exactly, in relation to its length, however long ago it is. The part grows until it
+// fits.
 void UsageSpans::condense(std::size_t limit) {
   for (int part = kFinestPart; spans_.size() > limit && part > 1; part /= 2) {
     const BootTime newest = spans_.back().last;

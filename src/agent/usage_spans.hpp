@@ -2,8 +2,9 @@
 //
 // Owns: UsageSample, UsageSpans. Does not own: measuring (telemetry.cpp), judgement (guard).
 // Invariants: bounded whatever the length of the run: where it grows too long, neighbours are
-// merged, the more the older they are. A merged span keeps the extremes of its samples, so that a window that
-// begins inside it counts more than was asked for: that can hide idleness, never invent it.
+// merged, the more the older they are. A merged span keeps the extremes of its samples, so that a
+// window that begins inside it counts more than was asked for: that can hide idleness, never invent
+// it.
 #pragma once
 
 #include <cstddef>

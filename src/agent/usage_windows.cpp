@@ -89,11 +89,11 @@ void UsageWindows::flush(const TelemetrySink& sink, UtcTime now) {
     if (untold_count_ == 0) {
       throw;
     }
-    const std::string told =
-        std::to_string(untold_count_) +
-        " five-minute windows of measured use were dropped (kept for a ledger that takes none: up to " +
-        std::to_string(pending_limit_) + ", for an attempt that it does not know: an hour): " +
-        error.what();
+    const std::string told = std::to_string(untold_count_) +
+                             " five-minute windows of measured use were dropped (kept for a ledger "
+                             "that takes none: up to " +
+                             std::to_string(pending_limit_) +
+                             ", for an attempt that it does not know: an hour): " + error.what();
     untold_count_ = 0;
     throw Error(error.code(), told);
   }
@@ -125,8 +125,8 @@ void UsageWindows::write_pending(const TelemetrySink& sink, UtcTime now) {
 
 // One attempt that the ledger does not know yet must not hold up the others. Puts back what was
 // refused, at the front, and returns how many.
-std::size_t UsageWindows::write_by_attempt(const TelemetrySink& sink, std::span<const TelemetryWindow> windows,
-                                           UtcTime now) {
+std::size_t UsageWindows::write_by_attempt(const TelemetrySink& sink,
+                                           std::span<const TelemetryWindow> windows, UtcTime now) {
   std::map<AttemptId, std::vector<TelemetryWindow>> by_attempt;
   for (const TelemetryWindow& window : windows) {
     by_attempt[window.attempt_id].push_back(window);

@@ -1,9 +1,9 @@
 // usage_windows.hpp - condenses measurements to five-minute windows and brings them to the ledger.
 //
 // Owns: UsageWindows. Does not own: measuring, the ledger.
-// Invariants: a window begins at a multiple of five minutes UTC and is written once it is over; what
-// the ledger did not take is kept for the next time, up to a limit beyond which the oldest goes, is
-// counted and told.
+// Invariants: a window begins at a multiple of five minutes UTC and is written once it is over;
+// what the ledger did not take is kept for the next time, up to a limit beyond which the oldest
+// goes, is counted and told.
 #pragma once
 
 #include <cstddef>

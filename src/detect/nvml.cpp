@@ -157,8 +157,8 @@ NvmlLoad Nvml::load(const std::string& library) {
     const char* reason = functions->error_string != nullptr ? functions->error_string(code) : "";
     result.why = "nvmlInit_v2 failed: " + std::string(reason != nullptr ? reason : "") + " (NVML " +
                  std::to_string(code) + ")";
-    result.may_have_gpus = code != abi::kDriverNotLoaded && code != abi::kLibraryNotFound &&
-                           code != abi::kGpuNotFound;
+    result.may_have_gpus =
+        code != abi::kDriverNotLoaded && code != abi::kLibraryNotFound && code != abi::kGpuNotFound;
     return result;
   }
   result.nvml = std::unique_ptr<Nvml>(new Nvml(std::move(functions), getpid()));
@@ -243,8 +243,7 @@ std::optional<GpuSample> Nvml::read_device(const Device& device) const {
 
 std::vector<GpuSample> Nvml::read_instances(const Device& device) const {
   std::vector<GpuSample> instances;
-  const unsigned count =
-      ask<unsigned>(functions_->maximum_mig_count, device.handle).value_or(0);
+  const unsigned count = ask<unsigned>(functions_->maximum_mig_count, device.handle).value_or(0);
   for (unsigned index = 0; index < std::min(count, kMaximumGpuCount); ++index) {
     // Most places are empty: the driver counts how many instances there could be.
     const auto handle = ask<abi::Handle>(functions_->mig_handle_by_index, device.handle, index);

@@ -51,10 +51,10 @@ Use use_of(const UsageSummary& usage, bool is_silent) {
   if (!usage.is_enough()) {
     return Use::Unknown;
   }
-  const bool sees_gpus =
-      !usage.gpus.empty() && !usage.may_miss_gpus &&
-      std::ranges::all_of(usage.gpus,
-                          [&](const GpuUsage& gpu) { return is_seen_throughout(gpu, usage); });
+  const bool sees_gpus = !usage.gpus.empty() && !usage.may_miss_gpus &&
+                         std::ranges::all_of(usage.gpus, [&](const GpuUsage& gpu) {
+                           return is_seen_throughout(gpu, usage);
+                         });
   // Hung comes first: a process that spins in a collective uses a core and its GPU.
   if (is_silent && sees_gpus && std::ranges::all_of(usage.gpus, is_spinning)) {
     return Use::Hung;

@@ -1,7 +1,7 @@
 // fake_driver.hpp - moves the fake NVIDIA driver (fake_nvml/fake_nvml.cpp) of a test.
 //
-// Owns: FakeDriver. Does not own: the path of the libraries (FINOPS_FAKE_NVML_DIR, a definition that
-// only sources which name it get), what the text means (fake_nvml.cpp).
+// Owns: FakeDriver. Does not own: the path of the libraries (FINOPS_FAKE_NVML_DIR, a definition
+// that only sources which name it get), what the text means (fake_nvml.cpp).
 #pragma once
 
 #include <cstdio>

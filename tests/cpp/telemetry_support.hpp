@@ -1,8 +1,8 @@
 // telemetry_support.hpp - rounds of telemetry over a real process and scripted GPUs.
 //
 // Owns: TelemetryRounds, ScriptedGpus, Taker. Does not own: the tests.
-// Invariants: time comes from a ManualClock; the run is this process, whose CPU time in real time is
-// next to nothing beside the ten seconds that a round moves the clock.
+// Invariants: time comes from a ManualClock; the run is this process, whose CPU time in real time
+// is next to nothing beside the ten seconds that a round moves the clock.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -17,15 +17,15 @@ using testing::Child;
 using testing::FakeDriver;
 
 std::string library(int version = 3) {
-  return std::string(FINOPS_FAKE_NVML_DIR) + "/v" + std::to_string(version) +
-         "/libnvidia-ml.so.1";
+  return std::string(FINOPS_FAKE_NVML_DIR) + "/v" + std::to_string(version) + "/libnvidia-ml.so.1";
 }
 
 // One look with a driver of its own.
 std::vector<GpuSample> look(int version = 3) {
   const NvmlLoad load = Nvml::load(library(version));
   EXPECT_NE(load.nvml, nullptr) << load.why;
-  return load.nvml == nullptr ? std::vector<GpuSample>{} : load.nvml->sample().value_or(std::vector<GpuSample>{});
+  return load.nvml == nullptr ? std::vector<GpuSample>{}
+                              : load.nvml->sample().value_or(std::vector<GpuSample>{});
 }
 
 constexpr const char* kOneGpu =
@@ -76,9 +76,9 @@ TEST(DetectNvml, ReadsEightGpusAndLeavesOutALostOne) {
   EXPECT_EQ(gpus[3].index, 4) << "an index is the driver's, not a place in our list";
 }
 
-// Goal: older libraries lack functions, and their process entries are smaller. Method: the same text
-// through libraries that end at version 1, 2 and 3 of the process list; two processes, so that a
-// wrong size would show in the second.
+// Goal: older libraries lack functions, and their process entries are smaller. Method: the same
+// text through libraries that end at version 1, 2 and 3 of the process list; two processes, so that
+// a wrong size would show in the second.
 TEST(DetectNvml, ReadsTheProcessListOfEveryVersion) {
   const FakeDriver driver(std::string(kOneGpu) +
                           "process gpu=0 pid=12 memory=500\nprocess gpu=0 pid=13 memory=600\n");
@@ -124,7 +124,8 @@ TEST(DetectNvml, TakesNotSupportedAsUnknown) {
   driver.say("gpu uuid=GPU-a utilization=101 power=0\n");
   EXPECT_FALSE(look().at(0).utilization.has_value()) << "no percentage";
   EXPECT_EQ(look().at(0).power_watts, 0.0);
-  driver.say(std::string(kOneGpu) + "process gpu=0 pid=12\nerror nvmlDeviceGetProcessUtilization 3\n");
+  driver.say(std::string(kOneGpu) +
+             "process gpu=0 pid=12\nerror nvmlDeviceGetProcessUtilization 3\n");
   EXPECT_FALSE(look().at(0).processes->at(0).utilization.has_value());
   EXPECT_EQ(look().at(0).utilization, 97.0);
 }

@@ -83,15 +83,15 @@ TEST(GpuWatcherThread, AsksARefusingDriverAgain) {
   const FakeDriver driver(std::string(kTwoGpus) + "error nvmlInit_v2 18\n");
   GpuWatcher watcher(options());
   watcher.start();
-  ASSERT_TRUE(eventually(
-      [&] { return watcher.latest().why.find("NVML 18") != std::string::npos; }, kPatience));
+  ASSERT_TRUE(eventually([&] { return watcher.latest().why.find("NVML 18") != std::string::npos; },
+                         kPatience));
   EXPECT_EQ(watcher.latest().sight, GpuSight::Blind);
   driver.say(kTwoGpus);
   EXPECT_TRUE(comes(watcher, GpuSight::Fresh)) << watcher.latest().why;
 }
 
-// Goal: a driver that blocks makes readings grow old, then unknown, and never a reader wait; when it
-// answers again, so do we. Method: it blocks in the middle of a look, after good ones.
+// Goal: a driver that blocks makes readings grow old, then unknown, and never a reader wait; when
+// it answers again, so do we. Method: it blocks in the middle of a look, after good ones.
 TEST(GpuWatcherThread, GivesOutNothingOldOfADriverThatBlocks) {
   const FakeDriver driver(kTwoGpus);
   GpuWatcher watcher(options());
@@ -147,8 +147,8 @@ TEST(GpuWatcherThread, LetsTheProcessExitWhileTheDriverBlocks) {
   EXPECT_EQ(child.wait(), 0);
 }
 
-// Goal: a forked child has no thread: it answers nothing, and its end waits for nobody. Method: fork
-// while the thread works.
+// Goal: a forked child has no thread: it answers nothing, and its end waits for nobody. Method:
+// fork while the thread works.
 TEST(GpuWatcherThread, DoesNothingInAForkedChild) {
   const FakeDriver driver(kTwoGpus);
   auto watcher = std::make_unique<GpuWatcher>(options(milliseconds{1}));
@@ -163,7 +163,8 @@ TEST(GpuWatcherThread, DoesNothingInAForkedChild) {
   EXPECT_TRUE(comes(*watcher, GpuSight::Fresh)) << "the parent's thread goes on";
 }
 
-// Goal: signals go to the agent's own thread. Method: the blocked signals of the thread by its name.
+// Goal: signals go to the agent's own thread. Method: the blocked signals of the thread by its
+// name.
 TEST(GpuWatcherThread, LeavesSignalsToOthers) {
   const FakeDriver driver(kTwoGpus);
   GpuWatcher watcher(options());

@@ -43,8 +43,8 @@ UsageSummary window(double cpu_use, std::vector<GpuUsage> gpus) {
 constexpr bool kSilent = true;
 constexpr bool kReporting = false;
 
-// Goal: too few samples, or too little of the window, say nothing at all. Method: an idle run; below
-// and at ten samples and nine tenths.
+// Goal: too few samples, or too little of the window, say nothing at all. Method: an idle run;
+// below and at ten samples and nine tenths.
 TEST(GuardUsage, RefusesAWindowTooShortToJudge) {
   UsageSummary usage = window(0, {gpu(0, 0, 0.1)});
   ASSERT_EQ(use_of(usage, kReporting), Use::Idle);
@@ -120,17 +120,19 @@ TEST(GuardUsage, HungNeedsSilenceFullUtilizationAndLowPower) {
     bool is_silent;
     Use expected;
   };
-  for (const Case& c : {Case{100, 0.2, kSilent, Use::Hung}, Case{100, 0.2, kReporting, Use::Working},
-                        Case{95, 0.2, kSilent, Use::Hung}, Case{94.9, 0.2, kSilent, Use::Working},
-                        Case{100, 0.499, kSilent, Use::Hung}, Case{100, 0.5, kSilent, Use::Working},
-                        Case{100, 0.501, kSilent, Use::Working}}) {
+  for (const Case& c :
+       {Case{100, 0.2, kSilent, Use::Hung}, Case{100, 0.2, kReporting, Use::Working},
+        Case{95, 0.2, kSilent, Use::Hung}, Case{94.9, 0.2, kSilent, Use::Working},
+        Case{100, 0.499, kSilent, Use::Hung}, Case{100, 0.5, kSilent, Use::Working},
+        Case{100, 0.501, kSilent, Use::Working}}) {
     // A process that waits in a collective spins on a core too.
     EXPECT_EQ(use_of(window(1, {gpu(c.minimum, 100, c.power_share)}), c.is_silent), c.expected)
         << c.minimum << " %, " << c.power_share << (c.is_silent ? " silent" : " reporting");
   }
 }
 
-// Goal: every GPU of the run must look stuck, and all must be known. Method: the second one differs.
+// Goal: every GPU of the run must look stuck, and all must be known. Method: the second one
+// differs.
 TEST(GuardUsage, HungNeedsEveryGpu) {
   const GpuUsage stuck = gpu(100, 100, 0.2);
   EXPECT_EQ(use_of(window(1, {stuck, stuck}), kSilent), Use::Hung);

@@ -91,16 +91,15 @@ TEST(ProcessUse, CountsWhatBeganBetweenTwoLooks) {
       << "many short commands are work too";
 }
 
-// Goal: a process that ended takes nothing away. Method: a child with 100 s behind it ends after one
-// more second, reaped or not, beside a sibling that works for 4 s.
+// Goal: a process that ended takes nothing away. Method: a child with 100 s behind it ends after
+// one more second, reaped or not, beside a sibling that works for 4 s.
 TEST(ProcessUse, IsNotSpoiledByAProcessThatEnded) {
-  const std::vector<ProcessEntry> before = {process(10, 1, seconds{5}),
-                                            process(11, 10, seconds{100}),
-                                            process(12, 10, seconds{7})};
-  EXPECT_DOUBLE_EQ(
-      use_between(before, {process(10, 1, seconds{5}, seconds{101}), process(12, 10, seconds{11})})
-          .value_or(-1),
-      0.5)
+  const std::vector<ProcessEntry> before = {
+      process(10, 1, seconds{5}), process(11, 10, seconds{100}), process(12, 10, seconds{7})};
+  EXPECT_DOUBLE_EQ(use_between(before, {process(10, 1, seconds{5}, seconds{101}),
+                                        process(12, 10, seconds{11})})
+                       .value_or(-1),
+                   0.5)
       << "1 s of the ended one and 4 s of its sibling";
   EXPECT_DOUBLE_EQ(
       use_between(before, {process(10, 1, seconds{5}), process(12, 10, seconds{11})}).value_or(-1),
@@ -142,8 +141,8 @@ TEST(ProcessUse, NeedsTwoLooksWithTimeBetween) {
   EXPECT_FALSE(meter.measure(table, owner(), now + seconds{40}).cpu_use.has_value());
 }
 
-// Goal: a table that was read while processes came and went does no harm. Method: two processes that
-// are each other's parents.
+// Goal: a table that was read while processes came and went does no harm. Method: two processes
+// that are each other's parents.
 TEST(ProcessUse, EndsInATableThatGoesRound) {
   const ProcessTable table({process(10, 11, {}), process(11, 10, {})});
   EXPECT_GE(table.family_of(owner()).size(), 2U);

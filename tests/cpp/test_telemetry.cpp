@@ -49,8 +49,8 @@ TEST_F(TelemetryRounds, SummaryIsTheWindowsExtremesAndMeans) {
   EXPECT_EQ(usage.gpus[0].minimum_utilization, std::nullopt) << "MIG: unknown, not zero";
 }
 
-// Goal: only samples of the window count, its start included. Method: a busy sample, then idle ones;
-// windows that begin just after, at, and just before it.
+// Goal: only samples of the window count, its start included. Method: a busy sample, then idle
+// ones; windows that begin just after, at, and just before it.
 TEST_F(TelemetryRounds, TheWindowBeginsWhereItWasAskedTo) {
   gpus_ = {held_gpu("GPU-a")};
   next_round();
@@ -92,8 +92,8 @@ TEST_F(TelemetryRounds, StartsAnewAfterAGap) {
   EXPECT_EQ(summary(hours{2}).sample_count, 3);
 }
 
-// Goal: rounds decide when a sample is taken, however often the agent calls. Method: a call a second
-// with the time of that second, for a minute.
+// Goal: rounds decide when a sample is taken, however often the agent calls. Method: a call a
+// second with the time of that second, for a minute.
 TEST_F(TelemetryRounds, TakesOneSampleAnInterval) {
   gpus_ = {held_gpu("GPU-a")};
   for (int second = 0; second < 61; ++second) {
@@ -135,8 +135,9 @@ TEST_F(TelemetryRounds, SaysThatTheDriverWasSilent) {
   EXPECT_FALSE(summary(seconds{100}).may_miss_gpus);
 }
 
-// Goal: the day's worth of samples fits into a bounded number of spans, and a window over them still
-// has its extremes and its length. Method: a day of samples, one of them busy; windows of all sizes.
+// Goal: the day's worth of samples fits into a bounded number of spans, and a window over them
+// still has its extremes and its length. Method: a day of samples, one of them busy; windows of all
+// sizes.
 TEST(UsageSpansTest, CondenseWithoutLosingExtremes) {
   UsageSpans spans;
   const BootTime start{hours{1}};
@@ -171,8 +172,8 @@ TEST(UsageSpansTest, CondenseWithoutLosingExtremes) {
 TEST(UsageSpansTest, KeepSomeDetailUnderTheSmallestLimit) {
   UsageSpans spans;
   for (int index = 0; index < 1'000; ++index) {
-    spans.add({.at = BootTime{index * seconds{10}}, .cpu_use = 1, .may_miss_gpus = false, .gpus = {}},
-              0);
+    spans.add(
+        {.at = BootTime{index * seconds{10}}, .cpu_use = 1, .may_miss_gpus = false, .gpus = {}}, 0);
   }
   EXPECT_GE(spans.size(), 10U);
   EXPECT_LE(spans.size(), 40U);
@@ -248,7 +249,8 @@ TEST(UsageWindowsTest, WaitForALedgerThatTakesNone) {
   for (int index = 0; index < 4; ++index) {
     windows.add(AttemptId{"run-1"}, five_past(index * minutes{5}), Metric::CpuUse, "", index);
   }
-  EXPECT_EQ(code_of([&] { windows.flush(ledger.sink(), five_past(minutes{15})); }), "LedgerUnavailable");
+  EXPECT_EQ(code_of([&] { windows.flush(ledger.sink(), five_past(minutes{15})); }),
+            "LedgerUnavailable");
   EXPECT_EQ(windows.pending_count(), 3U);
   EXPECT_EQ(windows.dropped_count(), 0);
   const std::string told =
@@ -256,7 +258,8 @@ TEST(UsageWindowsTest, WaitForALedgerThatTakesNone) {
   EXPECT_NE(told.find("1 five-minute windows of measured use were dropped"), std::string::npos)
       << told;
   EXPECT_EQ(windows.dropped_count(), 1);
-  const std::string again = message_of([&] { windows.flush(ledger.sink(), five_past(minutes{20})); });
+  const std::string again =
+      message_of([&] { windows.flush(ledger.sink(), five_past(minutes{20})); });
   EXPECT_EQ(again.find("dropped"), std::string::npos) << "told once: " << again;
   ledger.failure.reset();
   windows.flush(ledger.sink(), five_past(minutes{20}));

@@ -1,4 +1,5 @@
-// test_telemetry_gpus.cpp - which GPUs are a run's, and what a real process with a driver looks like.
+// test_telemetry_gpus.cpp - which GPUs are a run's, and what a real process with a driver looks
+// like.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -61,18 +62,18 @@ TEST(VisibleGpus, AreThoseThatTheEnvironmentNamesWithoutDoubt) {
            Case{"GPU-b123", {}, "1"},
            Case{"GPU-d123,GPU-a123", {}, "3 0"},
            Case{" GPU-a123 , GPU-b123 ", {}, "0 1"},
-           Case{"GPU-a", {}, "0"},                       // shortened to what is unique
-           Case{"GPU-", {}, ""},                         // several begin so
-           Case{"GPU-z", {}, ""},                        // none
-           Case{"GPU-a123,GPU-z,GPU-b123", {}, "0"},     // CUDA stops at the first that is none
-           Case{"GPU-a123,GPU-a123", {}, "0"},           // once
-           Case{"1", {}, ""},                            // by speed: which one is not known
+           Case{"GPU-a", {}, "0"},                    // shortened to what is unique
+           Case{"GPU-", {}, ""},                      // several begin so
+           Case{"GPU-z", {}, ""},                     // none
+           Case{"GPU-a123,GPU-z,GPU-b123", {}, "0"},  // CUDA stops at the first that is none
+           Case{"GPU-a123,GPU-a123", {}, "0"},        // once
+           Case{"1", {}, ""},                         // by speed: which one is not known
            Case{"1", "FASTEST_FIRST", ""},
            Case{"1", "PCI_BUS_ID", "1"},
            Case{"3,1", "PCI_BUS_ID", "1 3"},
            Case{"0,-1,2", "PCI_BUS_ID", "0"},
-           Case{"0,4", "PCI_BUS_ID", "0"},               // there is no fifth
-           Case{"0,1,2,3", {}, "0 1 2 3"},               // all: the order does not matter
+           Case{"0,4", "PCI_BUS_ID", "0"},  // there is no fifth
+           Case{"0,1,2,3", {}, "0 1 2 3"},  // all: the order does not matter
            Case{"3,2,1,0", {}, "0 1 2 3"},
            Case{"0,1,2", {}, ""},
            Case{"0,0,0,0", {}, ""},
@@ -81,7 +82,7 @@ TEST(VisibleGpus, AreThoseThatTheEnvironmentNamesWithoutDoubt) {
            Case{"NoDevFiles", {}, ""},
            Case{"99999999999999999999", "PCI_BUS_ID", ""},
            Case{",,", "PCI_BUS_ID", ""},
-           Case{{}, "PCI_BUS_ID", ""},                   // not set: CUDA sees all, but uses which?
+           Case{{}, "PCI_BUS_ID", ""},  // not set: CUDA sees all, but uses which?
        }) {
     EXPECT_EQ(indexes_of(visible_gpus(gpus, {c.visible, c.order})), c.expected)
         << c.visible.value_or("(not set)") << " " << c.order.value_or("(not set)");
@@ -105,8 +106,8 @@ GpuProcess holder(pid_t pid, std::optional<double> utilization) {
   return {.pid = pid, .memory_bytes = 1'000, .utilization = utilization};
 }
 
-// Goal: a GPU is a run's if any of its processes holds it. Method: the owner holds the first of four,
-// a descendant the third, a stranger the second.
+// Goal: a GPU is a run's if any of its processes holds it. Method: the owner holds the first of
+// four, a descendant the third, a stranger the second.
 TEST(RunGpus, AreThoseThatTheRunsProcessesHold) {
   std::vector<GpuSample> gpus = host(4);
   gpus[0].processes->push_back(holder(100, 7));
@@ -118,7 +119,8 @@ TEST(RunGpus, AreThoseThatTheRunsProcessesHold) {
   EXPECT_EQ(own[0].gpu->index, 0);
   EXPECT_EQ(own[1].gpu->index, 2);
   EXPECT_TRUE(own[0].has_process);
-  EXPECT_EQ(own[1].utilization, 30.0) << "held alone: the device's, which the driver measures better";
+  EXPECT_EQ(own[1].utilization, 30.0)
+      << "held alone: the device's, which the driver measures better";
 }
 
 // Goal: where others hold a GPU too, the run's part counts if the driver tells it, and the device's
@@ -157,8 +159,8 @@ class Sleeper {
 };
 
 bool shows(const Sleeper& sleeper, const std::string& variable, const std::string& value) {
-  return eventually(
-      [&] { return detect::start_environment(sleeper.pid(), variable) == value; }, seconds{30});
+  return eventually([&] { return detect::start_environment(sleeper.pid(), variable) == value; },
+                    seconds{30});
 }
 
 // Goal: where the driver shows none of the run's processes (a container), the environment of the
@@ -207,8 +209,8 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
                         Case{"utilization=100 power=650 limit=700", true, Use::Working},
                         Case{"power=70 limit=700 mig=1", false, Use::Unknown}}) {
     const FakeDriver driver("gpu uuid=GPU-a utilization=99\ngpu uuid=GPU-b " +
-                            std::string(c.numbers) + "\nprocess gpu=1 pid=" +
-                            std::to_string(child.pid()) + " memory=100\n");
+                            std::string(c.numbers) +
+                            "\nprocess gpu=1 pid=" + std::to_string(child.pid()) + " memory=100\n");
     detect::GpuWatcherOptions options;
     options.interval = seconds{60};  // one look, which stays fresh for the whole test
     options.library = std::string(FINOPS_FAKE_NVML_DIR) + "/v3/libnvidia-ml.so.1";
@@ -224,8 +226,7 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
       clock.advance(seconds{10});
       telemetry.sample(page, clock.now());
     }
-    const guard::UsageSummary usage =
-        telemetry.summary(page.attempt_id, seconds{100}, clock.now());
+    const guard::UsageSummary usage = telemetry.summary(page.attempt_id, seconds{100}, clock.now());
     ASSERT_EQ(usage.gpus.size(), 1U) << "the other GPU is nobody's: " << c.numbers;
     EXPECT_EQ(usage.gpus[0].uuid, "GPU-b");
     EXPECT_EQ(guard::use_name(guard::use_of(usage, c.is_silent)), guard::use_name(c.expected))

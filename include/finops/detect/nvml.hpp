@@ -31,8 +31,8 @@ struct GpuProcess {
 struct GpuSample {
   std::string uuid;  ///< "GPU-..." or "MIG-..."; never empty
   std::string name;
-  std::int64_t index = 0;                 ///< NVML's: PCI order; a MIG instance has its GPU's
-  std::optional<double> utilization;      ///< percent of the time with a kernel running
+  std::int64_t index = 0;                    ///< NVML's: PCI order; a MIG instance has its GPU's
+  std::optional<double> utilization;         ///< percent of the time with a kernel running
   std::optional<std::int64_t> memory_bytes;  ///< in use
   std::optional<double> power_watts;
   std::optional<double> power_limit_watts;
@@ -61,8 +61,9 @@ class Nvml {
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
 
-  /// All GPUs that can be named; where a GPU is split by MIG, its instances in its place. A GPU that
-  /// fell off the bus is left out. Empty optional: the driver does not even say how many there are.
+  /// All GPUs that can be named; where a GPU is split by MIG, its instances in its place. A GPU
+  /// that fell off the bus is left out. Empty optional: the driver does not even say how many there
+  /// are.
   [[nodiscard]] std::optional<std::vector<GpuSample>> sample();
 
  private:

@@ -1,8 +1,8 @@
 // fake_nvml.cpp - a driver's library for hosts without a GPU: it answers what a text file says.
 //
 // Owns: the functions of libnvidia-ml.so.1 that finops asks. Does not own: what they answer.
-// Invariant: the file named by FAKE_NVML_FILE is read at every call, so that a test moves the driver
-// while somebody watches it; what the file does not say is NOT_SUPPORTED.
+// Invariant: the file named by FAKE_NVML_FILE is read at every call, so that a test moves the
+// driver while somebody watches it; what the file does not say is NOT_SUPPORTED.
 //
 // Lines, with fields in any order:
 //   gpu uuid=GPU-a name=H100 utilization=97 memory=1000 power=300 limit=700 mig=0
