@@ -1,0 +1,110 @@
+"""Sending one message to one address through apprise, which is imported on use.
+
+Owns: what apprise is told, and what it says when it fails.
+Invariant: an address, which may hold a secret, is in no message of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from typing import TYPE_CHECKING
+
+from finops.errors import FinopsError, InvalidArgument, MissingPackage
+from finops.policy import Channel
+
+from .message import Message
+
+if TYPE_CHECKING:
+    import apprise
+
+_WHY_LIMIT = 300
+_SHORTEST_SECRET = 4
+
+
+class SendFailed(FinopsError, ConnectionError):
+    """The message could not be sent; the text says why, without the address."""
+
+
+def require_apprise() -> None:
+    """Check that apprise is there.
+
+    Raises
+    ------
+    MissingPackage : it is not.
+    """
+    try:
+        import apprise  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingPackage(
+            "notifications need apprise; pip install 'finops-train[notify]'"
+        ) from error
+
+
+def make_test_message(host: str, channel: str) -> Message:
+    """What `finops notify test` sends."""
+    return Message(
+        f"finops: test of channel {channel}",
+        f"This is a test of the channel {channel}, sent by finops on {host}. Nothing happened.",
+    )
+
+
+def send(channel: Channel, message: Message) -> None:
+    """Send, and come back when the service took it. May take as long as the service lets it.
+
+    Raises
+    ------
+    SendFailed : it was not taken.
+    InvalidArgument : the channel's address is not set or none that apprise knows.
+    """
+    import apprise
+
+    address = channel.address()
+    service = _open(apprise.Apprise(), channel, address)
+    # Only what apprise says in this thread: other channels are sent to at the same time.
+    listener = _Listener(threading.get_ident())
+    logger = logging.getLogger("apprise")
+    logger.addHandler(listener)
+    try:
+        is_sent = service.notify(
+            title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
+        )
+    except Exception as error:  # noqa: BLE001 - a plugin's own fault is one channel's failure
+        raise SendFailed(_without(address, f"{type(error).__name__}: {error}")) from None
+    finally:
+        logger.removeHandler(listener)
+    if not is_sent:
+        why = "; ".join(listener.lines) or "the service did not take it, and did not say why"
+        raise SendFailed(_without(address, why))
+
+
+def _open(service: apprise.Apprise, channel: Channel, address: str) -> apprise.Apprise:
+    if not service.add(address):
+        raise InvalidArgument(
+            f"channel {channel.name!r}: its address is no URL that apprise knows; see "
+            "https://github.com/caronc/apprise/wiki"
+        )
+    return service
+
+
+class _Listener(logging.Handler):
+    """Keeps the first warnings of one thread."""
+
+    def __init__(self, thread_id: int) -> None:
+        super().__init__(logging.WARNING)
+        self._thread_id = thread_id
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread_id and len(self.lines) < 3:
+            self.lines.append(record.getMessage())
+
+
+def _without(address: str, text: str) -> str:
+    """`text` on one line, without any part of the address that is longer than a few characters."""
+    for part in sorted(set(re.split(r"[/:@?&=,\s]+", address)), key=len, reverse=True):
+        if len(part) >= _SHORTEST_SECRET:
+            text = text.replace(part, "***")
+    shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return shown[:_WHY_LIMIT]
