@@ -99,9 +99,10 @@ def deliver(
             if _is_new(book, channel):
                 newest = newest_number(book)
                 book.add_delivery(channel.name, newest + 1, newest, "SENT", FIRST_SEEN)
-            elif group := _group_for(book, channel, now):
-                if _start(book, group, send, host, answers):
-                    waiting[channel.name] = group
+                continue
+            group = _group_for(book, channel, now)
+            if group is not None and _start(book, group, send, host, answers):
+                waiting[channel.name] = group
         except FinopsError as error:
             outcomes.append(Outcome(channel.name, "UNRECORDED", 0, str(error)))
     deadline = time.monotonic() + time_limit_seconds

@@ -9,15 +9,11 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from typing import TYPE_CHECKING
 
 from finops.errors import FinopsError, InvalidArgument, MissingPackage
 from finops.policy import Channel
 
 from .message import Message
-
-if TYPE_CHECKING:
-    import apprise
 
 _WHY_LIMIT = 300
 _SHORTEST_SECRET = 4
@@ -61,31 +57,28 @@ def send(channel: Channel, message: Message) -> None:
     import apprise
 
     address = channel.address()
-    service = _open(apprise.Apprise(), channel, address)
+    service = apprise.Apprise()
     # Only what apprise says in this thread: other channels are sent to at the same time.
     listener = _Listener(threading.get_ident())
     logger = logging.getLogger("apprise")
     logger.addHandler(listener)
     try:
-        is_sent = service.notify(
+        is_known = service.add(address)
+        is_sent = is_known and service.notify(
             title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
         )
     except Exception as error:  # noqa: BLE001 - a plugin's own fault is one channel's failure
         raise SendFailed(_without(address, f"{type(error).__name__}: {error}")) from None
     finally:
         logger.removeHandler(listener)
-    if not is_sent:
-        why = "; ".join(listener.lines) or "the service did not take it, and did not say why"
-        raise SendFailed(_without(address, why))
-
-
-def _open(service: apprise.Apprise, channel: Channel, address: str) -> apprise.Apprise:
-    if not service.add(address):
+    if not is_known:
         raise InvalidArgument(
             f"channel {channel.name!r}: its address is no URL that apprise knows; see "
             "https://github.com/caronc/apprise/wiki"
         )
-    return service
+    if not is_sent:
+        why = "; ".join(listener.lines) or "the service did not take it, and did not say why"
+        raise SendFailed(_without(address, why))
 
 
 class _Listener(logging.Handler):

@@ -62,7 +62,7 @@ def backoff(tries: int) -> timedelta:
     """How long to wait after so many tries without success: 30 s, doubled up to an hour."""
     if tries <= 0:
         return timedelta(0)
-    return min(FIRST_BACKOFF * 2 ** min(tries - 1, 16), LONGEST_BACKOFF)
+    return min(FIRST_BACKOFF * (1 << min(tries - 1, 16)), LONGEST_BACKOFF)
 
 
 def standing_of(channel: Channel, last: Delivery | None) -> Standing:
