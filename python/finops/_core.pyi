@@ -393,6 +393,7 @@ class AgentReport:
     decisions: list[DecisionRecord]
     concluded: list[tuple[str, str, str]]
     warnings: list[str]
+    breaker_held: int
 
 @final
 class Agent:
@@ -402,10 +403,11 @@ class Agent:
         *,
         name: str,
         interval: timedelta,
-        silence_limit: timedelta,
-        directive_grace: timedelta,
-        term_grace: timedelta,
+        policies: PolicyBook,
+        overrides_breaker: bool = ...,
+        with_telemetry: bool = ...,
     ) -> None: ...
+    def explain(self, attempt_id: str) -> list[tuple[str, str, bool]]: ...
     def try_serve(self) -> bool: ...
     @property
     def is_serving(self) -> bool: ...
