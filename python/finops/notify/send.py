@@ -6,15 +6,14 @@ Invariant: an address, which may hold a secret, is in no message of ours.
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
 
 from finops.errors import FinopsError, InvalidArgument, MissingPackage
 from finops.policy import Channel
 
 from .message import Message
 
+_SHOWN_LINES = 3
 _WHY_LIMIT = 300
 _SHORTEST_SECRET = 4
 
@@ -58,40 +57,23 @@ def send(channel: Channel, message: Message) -> None:
 
     address = channel.address()
     service = apprise.Apprise()
-    # Only what apprise says in this thread: other channels are sent to at the same time.
-    listener = _Listener(threading.get_ident())
-    logger = logging.getLogger("apprise")
-    logger.addHandler(listener)
     try:
-        is_known = service.add(address)
-        is_sent = is_known and service.notify(
+        if not service.add(address):
+            raise InvalidArgument(
+                f"channel {channel.name!r}: its address is no URL that apprise knows; see "
+                "https://github.com/caronc/apprise/wiki"
+            )
+        result = service.notify(
             title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
         )
+    except FinopsError:
+        raise
     except Exception as error:  # noqa: BLE001 - a plugin's own fault is one channel's failure
         raise SendFailed(_without(address, f"{type(error).__name__}: {error}")) from None
-    finally:
-        logger.removeHandler(listener)
-    if not is_known:
-        raise InvalidArgument(
-            f"channel {channel.name!r}: its address is no URL that apprise knows; see "
-            "https://github.com/caronc/apprise/wiki"
-        )
-    if not is_sent:
-        why = "; ".join(listener.lines) or "the service did not take it, and did not say why"
+    if not result:
+        said = "; ".join(entry.message for entry in list(result.logs())[:_SHOWN_LINES])
+        why = said or "the service did not take it, and did not say why"
         raise SendFailed(_without(address, why))
-
-
-class _Listener(logging.Handler):
-    """Keeps the first warnings of one thread."""
-
-    def __init__(self, thread_id: int) -> None:
-        super().__init__(logging.WARNING)
-        self._thread_id = thread_id
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread_id and len(self.lines) < 3:
-            self.lines.append(record.getMessage())
 
 
 def _without(address: str, text: str) -> str:
