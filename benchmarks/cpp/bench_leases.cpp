@@ -120,7 +120,12 @@ void lease_grants(benchmark::State& state) {
         static_cast<double>(count) / std::chrono::duration<double>(kRun).count();
   }
 }
-BENCHMARK(lease_grants)->Arg(1)->Arg(3)->Iterations(1)->Repetitions(bench::is_short() ? 1 : 3)->Unit(benchmark::kSecond);
+BENCHMARK(lease_grants)
+    ->Arg(1)
+    ->Arg(3)
+    ->Iterations(1)
+    ->Repetitions(bench::is_short() ? 1 : 3)
+    ->Unit(benchmark::kSecond);
 
 // One process, one row a commit: the disk's own rate, the upper bound of any ledger without a group
 // commit over processes.
@@ -142,7 +147,10 @@ void bare_commits(benchmark::State& state) {
         static_cast<double>(count) / std::chrono::duration<double>(kRun).count();
   }
 }
-BENCHMARK(bare_commits)->Iterations(1)->Repetitions(bench::is_short() ? 1 : 3)->Unit(benchmark::kSecond);
+BENCHMARK(bare_commits)
+    ->Iterations(1)
+    ->Repetitions(bench::is_short() ? 1 : 3)
+    ->Unit(benchmark::kSecond);
 
 }  // namespace
 }  // namespace finops

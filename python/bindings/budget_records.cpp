@@ -1,4 +1,5 @@
-// budget_records.cpp - binds budgets, requests, notices and telemetry as the ledger gives them back.
+// budget_records.cpp - binds budgets, requests, notices and telemetry as the ledger gives them
+// back.
 #include "convert.hpp"
 #include "finops/ledger/queries.hpp"
 #include "finops/record/telemetry.hpp"

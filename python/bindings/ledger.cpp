@@ -104,8 +104,7 @@ void bind_reading(py::class_<LedgerHandle>& type) {
 }
 
 void bind_writing(py::class_<LedgerHandle>& type) {
-  type
-      .def(
+  type.def(
           "settle_suspect",
           [](const LedgerHandle& self, const std::string& attempt_id, bool is_spent,
              const std::string& who) {

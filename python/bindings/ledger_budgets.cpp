@@ -1,5 +1,5 @@
-// ledger_budgets.cpp - binds the ledger's calls about budgets, requests, notices and merging. The GIL
-// is released around every call.
+// ledger_budgets.cpp - binds the ledger's calls about budgets, requests, notices and merging. The
+// GIL is released around every call.
 #include "finops/base/error.hpp"
 #include "ledger_handle.hpp"
 #include "release.hpp"
@@ -15,8 +15,8 @@ BudgetSummary existing_budget(const LedgerHandle& self, const BudgetId& budget_i
 }
 
 BudgetSummary create_budget(const LedgerHandle& self, const std::string& budget_id,
-                            const BudgetTerms& terms, bool is_hard, const std::string& period,
-                            const std::string& who) {
+                            const BudgetTerms& terms, const std::string& who, bool is_hard,
+                            const std::string& period) {
   BudgetRecord budget;
   budget.budget_id = BudgetId{budget_id};
   budget.scope = parse_budget_id(budget.budget_id);
@@ -29,8 +29,8 @@ BudgetSummary create_budget(const LedgerHandle& self, const std::string& budget_
   return existing_budget(self, budget.budget_id);
 }
 
-void set_parent(const LedgerHandle& self, const std::string& child_id,
-                const std::string& parent_id, const std::string& who) {
+void set_parent(const LedgerHandle& self, const std::string& child_id, const std::string& parent_id,
+                const std::string& who) {
   const Membership membership{.child_id = BudgetId{child_id},
                               .parent_id = BudgetId{parent_id},
                               .who = who,
@@ -71,8 +71,8 @@ RequestSummary rule_request(const LedgerHandle& self, const std::string& request
 }
 
 Delivery add_delivery(const LedgerHandle& self, const std::string& channel,
-                      std::int64_t first_number, std::int64_t last_number,
-                      const std::string& state, const std::string& detail) {
+                      std::int64_t first_number, std::int64_t last_number, const std::string& state,
+                      const std::string& detail) {
   return self->add_delivery({.channel = channel,
                              .sequence = 0,
                              .first_number = first_number,
@@ -182,8 +182,7 @@ void bind_budget_calls(py::class_<LedgerHandle>& type) {
           },
           py::arg("other_path"), Release())
       .def(
-          "copy_to",
-          [](const LedgerHandle& self, const std::string& path) { self->copy_to(path); },
+          "copy_to", [](const LedgerHandle& self, const std::string& path) { self->copy_to(path); },
           py::arg("path"), Release());
 }
 

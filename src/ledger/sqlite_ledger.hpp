@@ -181,7 +181,7 @@ class SqliteLedger final : public Ledger {
   std::unique_ptr<Database> database_;
   bool is_together_ = false;  // writes join the transaction of `together`
   std::string broken_;        // why that transaction is gone; empty: it stands
-  std::string refusal_;  // why nothing is written any more; empty: all is well
+  std::string refusal_;       // why nothing is written any more; empty: all is well
 };
 
 }  // namespace finops::ledger

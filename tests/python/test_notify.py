@@ -123,7 +123,7 @@ def test_all_new_notices_go_in_one_message(world: World, web: Inbox, mail: Inbox
 
 
 def test_what_a_crash_cut_off_is_sent_again_and_marked(world: World, web: Inbox) -> None:
-    """kill -9 while the server has the message and does not answer: whether it arrived is unknown."""
+    """kill -9 while the server has the message and does not answer: it may have arrived."""
     world.channel("web", web)
     world("--once")
     world.ask("first")

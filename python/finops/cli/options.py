@@ -14,9 +14,11 @@ from typing import Annotated
 import typer
 
 from finops.errors import InvalidArgument
-from finops.ledger import Ledger, ledger_path, open_ledger
+from finops.ledger import Ledger, budget_id_of, ledger_path, open_ledger
 from finops.live import default_home_path
 from finops.spans import read_span
+
+_SCOPES = ("project", "team", "organisation", "user")
 
 
 def parse_span(text: str | timedelta) -> timedelta:
@@ -45,6 +47,25 @@ def parse_experiment(text: str) -> tuple[str, str]:
     if not project or not experiment:
         raise typer.BadParameter(f"{text!r} must be PROJECT/EXPERIMENT, as in vision/resnet")
     return project, experiment
+
+
+def parse_budget(text: str) -> str:
+    """A budget's id from what people write: "vision/resnet", "project:vision", "team:research".
+
+    Raises
+    ------
+    typer.BadParameter : neither a scope with a name nor PROJECT/EXPERIMENT.
+    """
+    scope, colon, name = text.partition(":")
+    if colon and scope in _SCOPES:
+        if not name or "/" in name:
+            raise typer.BadParameter(f"{text!r} must be {scope}:NAME, without a '/'")
+        return text
+    if "/" not in text:
+        raise typer.BadParameter(
+            f"{text!r} must be PROJECT/EXPERIMENT, or project:, team:, organisation: or user:NAME"
+        )
+    return budget_id_of(*parse_experiment(text))
 
 
 def span_option(
@@ -76,6 +97,9 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON: exact amounts as text, times in UTC.")
 ]
 ExperimentArgument = Annotated[str, typer.Argument(metavar="PROJECT/EXPERIMENT")]
+BudgetArgument = Annotated[
+    str, typer.Argument(metavar="BUDGET", help="PROJECT/EXPERIMENT, project:NAME, team:NAME, ...")
+]
 WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept for good.")]
 
 
