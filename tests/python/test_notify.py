@@ -78,6 +78,13 @@ class World:
         return {channel["channel"]: channel for channel in channels}
 
 
+def last_step(ledger: Ledger, channel: str) -> datetime:
+    """When the channel's last step was recorded; now if there was none."""
+    delivery = ledger.last_delivery(channel)
+    at = delivery.recorded_at if delivery else None
+    return at or datetime.now(timezone.utc)
+
+
 @pytest.fixture
 def world(tmp_path: pathlib.Path) -> Iterator[World]:
     one = World(tmp_path)
@@ -164,9 +171,8 @@ def test_a_refusing_server_is_asked_again_later(world: World, web: Inbox) -> Non
     web.refuses = False
     world.ask("second")
     channel = Channel("web", url=web.address)
-    now = datetime.now(timezone.utc)
     for later, count in ((29, 0), (31, 1)):
-        at = now + timedelta(seconds=later)
+        at = last_step(world.ledger, "web") + timedelta(seconds=later)
         outcomes = deliver(world.ledger, [channel], send, host="h", now=at)
         assert len(outcomes) == count, later
     assert [title for title, _ in web.messages[1:]] == ["finops: 2 notices: 2 request"]
@@ -259,7 +265,8 @@ class Pass:
     def after(
         self, seconds: float, *others: Channel, limit: float = LIMIT_SECONDS
     ) -> list[Outcome]:
-        now = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        """A pass that long after the last step of the channel."""
+        now = last_step(self.ledger, self.channel.name) + timedelta(seconds=seconds)
         return deliver(
             self.ledger,
             [*others, self.channel],
