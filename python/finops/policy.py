@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +26,6 @@ __all__ = [
     "Channel",
     "PolicyFile",
     "find_policy_file",
-    "fitting_rules",
     "parse_policy",
     "read_policy",
 ]
@@ -185,22 +183,6 @@ def parse_policy(text: str, path: str) -> PolicyFile:
                 raise InvalidArgument(f"{path}: two [[{kind}]] tables are named {name!r}")
     breaker = {key: guard.read(key, read) for key, read in _BREAKER.items() if key in guard}
     return PolicyFile(path, _read_limits(guard), breaker, tuple(rules), tuple(channels), text=text)
-
-
-def fitting_rules(
-    policy: PolicyFile, *, project: str, experiment: str, user_name: str, tags: Mapping[str, str]
-) -> list[str]:
-    """The names of the rules that fit a run, each over the one before; as the core matches them."""
-    facts = {"project": project, "experiment": experiment, "user_name": user_name}
-    return [
-        rule["name"]
-        for rule in policy.rules
-        if all(fnmatchcase(fact, rule.get(key, "*")) for key, fact in facts.items())
-        and all(
-            key in tags and fnmatchcase(tags[key], pattern)
-            for key, pattern in rule.get("tags", {}).items()
-        )
-    ]
 
 
 def _load_toml(text: str, path: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from finops.policy import (
     NOTICE_KINDS,
     PolicyFile,
     find_policy_file,
-    fitting_rules,
     parse_policy,
     read_policy,
 )
@@ -142,28 +141,6 @@ def test_a_wrong_file_is_refused_with_the_place(text: str, message: str) -> None
         parse_policy(text, "/etc/policy.toml")
     assert message in str(refused.value)
     assert str(refused.value).startswith("/etc/policy.toml")
-
-
-@pytest.mark.parametrize(
-    ("facts", "expected"),
-    [
-        (("vision", "sweep-1", "ann", {"team": "nlp-2"}), ["all", "sweeps"]),
-        (("vision", "sweep-1", "ann", {}), ["all"]),
-        (("vision", "sweep", "ann", {"team": "nlp-2"}), ["all"]),
-        (("Vision", "sweep-1", "ann", {"team": "nlp-2"}), ["all"]),
-        (("vision", "sweep-1", "bob", {"team": "nlp-2"}), ["all"]),
-    ],
-)
-def test_rules_fit_only_where_every_pattern_does(
-    facts: tuple[str, str, str, dict[str, str]], expected: list[str]
-) -> None:
-    everybody = "[[rule]]\nname = 'all'\nterm_grace = '1s'\n"
-    policy = parse_policy(everybody + FULL.partition("[[rule]]")[2].join(["[[rule]]", ""]), "f")
-    project, experiment, user_name, tags = facts
-    found = fitting_rules(
-        policy, project=project, experiment=experiment, user_name=user_name, tags=tags
-    )
-    assert found == expected
 
 
 def test_where_the_file_lies(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
