@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import DEFAULT_SILENCE_LIMIT, _core
-from .agent import Agent
+from ._core import Agent, GuardPolicy, PolicyBook, PolicyRule
 from .policy import PolicyFile
-
-if TYPE_CHECKING:
-    from ._core import GuardPolicy, PolicyBook, PolicyRule
 
 __all__ = ["make_agent", "make_book"]
 
@@ -33,18 +29,20 @@ def make_book(
     ------
     InvalidArgument : the core finds limits that make no sense together.
     """
-    base = _core.GuardPolicy()
+    base = GuardPolicy()
     _set(base, {**policy.limits, **_given(overrides)})
     rules = []
     for values in policy.rules:
-        rule = _core.PolicyRule()
+        rule = PolicyRule()
         _set(rule, values)
         rules.append(rule)
     if is_dry_run:
         base.is_dry_run = True
         for rule in rules:
             rule.is_dry_run = True
-    return _core.PolicyBook(base, rules, **policy.breaker)
+    book = PolicyBook(base, rules, **policy.breaker)
+    book.check()
+    return book
 
 
 def make_agent(
@@ -63,8 +61,6 @@ def make_agent(
     InvalidArgument : the policy makes no sense.
     HomeNotSafe : the home folder is not ours, or open to others.
     """
-    if not hasattr(_core, "PolicyBook"):
-        return _plain_agent(home, policy, interval, overrides)
     return Agent(
         home,
         name="guard",
@@ -73,20 +69,6 @@ def make_agent(
         overrides_breaker=overrides_breaker,
         with_telemetry=True,
     )
-
-
-def _plain_agent(
-    home: str, policy: PolicyFile, interval: timedelta, overrides: Mapping[str, Any] | None
-) -> Agent:
-    # Only until the core's agent takes a PolicyBook.
-    limits = {
-        "silence_limit": DEFAULT_SILENCE_LIMIT,
-        "directive_grace": timedelta(seconds=5),
-        "term_grace": timedelta(seconds=30),
-    }
-    limits.update({k: v for k, v in {**policy.limits, **_given(overrides)}.items() if k in limits})
-    arguments: dict[str, Any] = {"name": "guard", "interval": interval, **limits}
-    return Agent(home, **arguments)
 
 
 def _given(overrides: Mapping[str, Any] | None) -> dict[str, Any]:

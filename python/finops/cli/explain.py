@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +13,7 @@ from finops.agent import Agent
 from finops.errors import InvalidArgument, NotFound
 from finops.ledger import DecisionRecord, Ledger
 from finops.live import LiveRun, live_path, live_runs
-from finops.policy import PolicyFile, fitting_rules
+from finops.policy import PolicyFile
 
 from .options import find_ledger
 from .ps import LIVE_FIELDS, state_of
@@ -60,7 +58,7 @@ def explain_run(agent: Agent, home: str, policy: PolicyFile, run: str, *, as_jso
     pages = live_runs(folder)[0] if os.path.isdir(folder) else []
     page = find_page(pages, run)
     if page is not None:
-        found = _explain_live(agent, ledger, policy, page)
+        found = _explain_live(agent, ledger, page)
     else:
         found = _explain_ended(ledger, run)
     if as_json:
@@ -86,24 +84,13 @@ def find_page(pages: list[LiveRun], run: str) -> LiveRun | None:
     return found[0] if found else None
 
 
-def _explain_live(
-    agent: Agent, ledger: Ledger | None, policy: PolicyFile, page: LiveRun
-) -> Explanation:
-    readings = [
-        (str(r), str(text), bool(fired)) for r, text, fired in agent.explain(page.attempt_id)
-    ]
+def _explain_live(agent: Agent, ledger: Ledger | None, page: LiveRun) -> Explanation:
     return Explanation(
         attempt_id=page.attempt_id,
         state=state_of(page),
         live=page,
-        readings=readings,
-        policy_rules=fitting_rules(
-            policy,
-            project=page.project,
-            experiment=page.experiment,
-            user_name=page.user_name,
-            tags=_tags_of(ledger, page.run_id),
-        ),
+        readings=agent.explain(page.attempt_id),
+        policy_rules=agent.policy_rules(page.attempt_id),
         decisions=_last_decisions(ledger, page.attempt_id),
     )
 
@@ -130,15 +117,6 @@ def _last_decisions(ledger: Ledger | None, attempt_id: str) -> list[DecisionReco
         return []
     decisions = ledger.decisions(attempt_id=attempt_id)
     return sorted(decisions, key=lambda one: -one.sequence)[:_DECISION_COUNT]
-
-
-def _tags_of(ledger: Ledger | None, run_id: str) -> Mapping[str, str]:
-    summaries = ledger.runs(run_id=run_id) if ledger is not None else []
-    try:
-        tags = json.loads(summaries[0].run.tags) if summaries else {}
-    except ValueError:
-        return {}
-    return {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
 
 
 def _as_json(found: Explanation, policy: PolicyFile) -> dict[str, Any]:
