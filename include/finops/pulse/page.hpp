@@ -58,7 +58,8 @@ struct PageInfo {
   Nanoseconds check_gap{};
   Nanoseconds stop_time{};
   Nanoseconds billing_quantum{};
-  bool is_command = false;  ///< made by `finops run` for a command that may never report
+  Nanoseconds max_duration{};  ///< zero: none of its own
+  bool is_command = false;     ///< made by `finops run` for a command that may never report
   bool is_long_running = false;
   bool is_hard_budget = true;
 };
