@@ -142,7 +142,8 @@ void bind_others(py::module_& module) {
         .FINOPS_FIELD("rung", rung_name(row.rung))
         .def_readonly("reason", &Row::reason)
         .def_readonly("decided_by", &Row::decided_by)
-        .FINOPS_FIELD("decided_at", to_datetime(row.decided_at));
+        .FINOPS_FIELD("decided_at", to_datetime(row.decided_at))
+        .def_readonly("is_dry_run", &Row::is_dry_run);
   }
   {
     using Row = CheckpointRecord;

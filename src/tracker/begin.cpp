@@ -90,7 +90,7 @@ void open_store(Start& start) {
 
 void settle_what_others_left(Start& start) {
   const SystemClock clock;
-  agent::Agent agent({.home = *start.home, .policy = {}, .name = "init"}, clock);
+  agent::Agent agent({.home = *start.home, .policies = {}, .name = "init"}, clock);
   if (agent.try_serve()) {
     for (const std::string& warning : agent.settle_dead(kPagesSettledAtStart).warnings) {
       start.warn(warning);

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from finops import DEFAULT_SILENCE_LIMIT
-from finops.agent import Agent, AgentReport
+from finops.agent import Agent, AgentReport, GuardPolicy, PolicyBook
 
 from .options import HomeOption, JsonOption, home_path, span_option
 from .render import fields_json, print_json_line, time_json
@@ -40,14 +40,11 @@ def guard(
     home: HomeOption = None,
 ) -> None:
     """Look after all runs of this user on this host."""
-    agent = Agent(
-        home_path(home),
-        name="guard",
-        interval=interval,
-        silence_limit=silence_limit,
-        directive_grace=directive_grace,
-        term_grace=term_grace,
-    )
+    policy = GuardPolicy()
+    policy.silence_limit = silence_limit
+    policy.directive_grace = directive_grace
+    policy.term_grace = term_grace
+    agent = Agent(home_path(home), name="guard", interval=interval, policies=PolicyBook(policy))
     if once:
         if agent.try_serve():
             _Output(as_json).show(agent.tick())
