@@ -119,17 +119,17 @@ std::unique_ptr<agent::Agent> make_agent(const std::string& home, const std::str
   return std::make_unique<agent::Agent>(std::move(options), system_clock());
 }
 
-py::tuple explain(agent::Agent& self, const std::string& attempt_id) {
-  agent::Explanation explanation;
-  {
-    const ReleaseGil release;
-    explanation = self.explain(AttemptId{attempt_id});
-  }
+agent::Explanation explanation_of(agent::Agent& self, const std::string& attempt_id) {
+  const ReleaseGil release;
+  return self.explain(AttemptId{attempt_id});
+}
+
+py::list explain(agent::Agent& self, const std::string& attempt_id) {
   py::list readings;
-  for (const guard::RuleReading& reading : explanation.readings) {
+  for (const guard::RuleReading& reading : explanation_of(self, attempt_id).readings) {
     readings.append(py::make_tuple(rule_name(reading.rule), reading.text, reading.is_fired));
   }
-  return py::make_tuple(readings, explanation.policy_rules);
+  return readings;
 }
 
 void bind_agent_class(py::module_& module) {
@@ -158,7 +158,13 @@ void bind_agent_class(py::module_& module) {
                              [](const agent::Agent& self) { return self.is_serving(); })
       .def(
           "tick", [](agent::Agent& self) { return self.tick(); }, Release())
-      .def("explain", &explain, py::arg("attempt_id"));
+      .def("explain", &explain, py::arg("attempt_id"))
+      .def(
+          "policy_rules",
+          [](agent::Agent& self, const std::string& attempt_id) {
+            return explanation_of(self, attempt_id).policy_rules;
+          },
+          py::arg("attempt_id"));
 }
 
 void bind_command_run(py::module_& module) {
