@@ -2,6 +2,7 @@
 #include "finops/agent/agent.hpp"
 #include "convert.hpp"
 #include "finops/agent/settle.hpp"
+#include "finops/agent/telemetry.hpp"
 #include "finops/tracker/command_run.hpp"
 #include "options.hpp"
 #include "release.hpp"
@@ -20,6 +21,7 @@ struct LiveRun {
   std::string reason;
   std::optional<Money> price_per_hour;
   std::optional<Money> cost_so_far;
+  std::optional<Money> overspend_bound;  // past its lease, with the gaps it really leaves
   Nanoseconds elapsed{};
   Nanoseconds since_progress{};
 };
@@ -42,6 +44,12 @@ LiveRun read_page(pulse::ForeignPage& page, ClockReading now) {
   if (const std::optional<Rate> rate = agent::rate_of(info)) {
     run.price_per_hour = rate->hourly();
     run.cost_so_far = rate->cost_of(run.elapsed);
+    const budget::LeaseTerms reserved = agent::lease_terms_of(info);
+    budget::LeaseTerms actual = reserved;
+    if (run.reports) {  // a command that does not report is looked after by its agent
+      actual.check_gap = std::max(reserved.check_gap, run.since_progress);
+    }
+    run.overspend_bound = budget::overspend_bound(*rate, actual, reserved);
   }
   return run;
 }
@@ -86,6 +94,7 @@ void bind_live_runs(py::module_& module) {
       .def_readonly("reason", &Row::reason)
       .def_readonly("price_per_hour", &Row::price_per_hour)
       .def_readonly("cost_so_far", &Row::cost_so_far)
+      .def_readonly("overspend_bound", &Row::overspend_bound)
       .FINOPS_FIELD("elapsed", to_timedelta(row.elapsed))
       .FINOPS_FIELD("since_progress", to_timedelta(row.since_progress))
       .def_property_readonly("silence_limit",
@@ -107,15 +116,16 @@ const SystemClock& system_clock() {
 std::unique_ptr<agent::Agent> make_agent(const std::string& home, const std::string& name,
                                          const py::object& interval,
                                          const guard::PolicyBook& policies, bool overrides_breaker,
-                                         bool /*with_telemetry*/) {
+                                         bool with_telemetry) {
   agent::AgentOptions options;
   options.home = open_home(home);
   options.name = name;
   options.interval = from_timedelta(interval);
   options.policies = policies;
   options.overrides_breaker = overrides_breaker;
-  // WIRE HERE: with_telemetry makes an agent::Telemetry that lives as long as the agent and hands
-  // it in as options.usage. Until then nothing is measured and nobody is idle.
+  if (with_telemetry) {
+    options.usage = std::make_shared<agent::Telemetry>(agent::TelemetryOptions{});
+  }
   return std::make_unique<agent::Agent>(std::move(options), system_clock());
 }
 

@@ -89,10 +89,36 @@ class AttemptSummary:
     uncertain_time: timedelta
 
 @final
+class BudgetTerms:
+    """What a budget demands; take a budget's `terms`, change them, hand them to `change_budget`."""
+
+    limit: Money
+    burn_cap_per_hour: Money | None
+    max_duration: timedelta | None
+    warning_percents: list[int]
+    approvers: list[str]
+    def __init__(
+        self,
+        limit: Money,
+        *,
+        burn_cap_per_hour: Money | None = ...,
+        max_duration: timedelta | float | None = ...,
+        warning_percents: list[int] = ...,
+        approvers: list[str] = ...,
+    ) -> None: ...
+
+@final
 class BudgetSummary:
     budget_id: str
     scope: str
     period: str
+    period_label: str
+    period_start: datetime | None
+    period_end: datetime | None
+    parent_id: str
+    burn_per_hour: Money
+    terms: BudgetTerms
+    approvers: list[str]
     is_hard: bool
     created_by: str
     created_at: datetime | None
@@ -104,8 +130,73 @@ class BudgetSummary:
     open_lease_count: int
 
 @final
+class BudgetTermsChange:
+    budget_id: str
+    sequence: int
+    terms: BudgetTerms
+    who: str
+    why: str
+    recorded_at: datetime | None
+
+@final
+class Membership:
+    child_id: str
+    parent_id: str
+    who: str
+    recorded_at: datetime | None
+
+@final
+class OverspentEntry:
+    budget_id: str
+    period_label: str
+    attempt_id: str
+    amount: Money
+    why: str
+    recorded_at: datetime | None
+
+@final
+class Notice:
+    number: int
+    notice_id: str
+    kind: str
+    budget_id: str
+    attempt_id: str
+    text: str
+    recorded_at: datetime | None
+
+@final
+class Delivery:
+    channel: str
+    sequence: int
+    first_number: int
+    last_number: int
+    state: str
+    detail: str
+    recorded_at: datetime | None
+
+@final
+class TelemetryWindow:
+    attempt_id: str
+    window_start: datetime | None
+    metric: str
+    device: str
+    sample_count: int
+    minimum: float
+    mean: float
+    maximum: float
+
+@final
+class MergeReport:
+    run_count: int
+    attempt_count: int
+    usage_count: int
+    charge_count: int
+    other_count: int
+
+@final
 class BudgetLine:
     budget_id: str
+    period_start: datetime | None
     attempt_id: str
     from_account: str
     to_account: str
@@ -123,8 +214,10 @@ class RequestSummary:
     who: str
     why: str
     requested_at: datetime | None
+    expires_at: datetime | None
     is_ruled: bool
     is_approved: bool
+    outcome: str
     ruled_by: str
     ruling_reason: str
     old_limit: Money | None
@@ -200,16 +293,52 @@ class Ledger:
     def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
     def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
     def verify(self) -> VerifyReport: ...
+    def budget_chain(
+        self, project: str, experiment: str, user_name: str
+    ) -> list[BudgetSummary]: ...
+    def terms_history(self, budget_id: str) -> list[BudgetTermsChange]: ...
+    def overspent(self, budget_id: str) -> list[OverspentEntry]: ...
+    def memberships(self) -> list[Membership]: ...
+    def notices(self, after: int = ..., limit: int = ...) -> list[Notice]: ...
+    def last_delivery(self, channel: str) -> Delivery | None: ...
+    def telemetry(self, attempt_id: str) -> list[TelemetryWindow]: ...
     def create_budget(
-        self, project: str, experiment: str, limit: Money, *, is_hard: bool, who: str
-    ) -> str: ...
-    def set_limit(self, budget_id: str, limit: Money, *, who: str, why: str) -> BudgetSummary: ...
+        self,
+        budget_id: str,
+        terms: BudgetTerms,
+        *,
+        who: str,
+        is_hard: bool = ...,
+        period: str = ...,
+    ) -> BudgetSummary: ...
+    def change_budget(
+        self, budget_id: str, terms: BudgetTerms, *, who: str, why: str = ...
+    ) -> BudgetSummary: ...
+    def set_parent(self, child_id: str, parent_id: str, *, who: str) -> None: ...
     def request_budget(
-        self, budget_id: str, amount: Money, *, who: str, why: str, run_id: str = ...
+        self,
+        budget_id: str,
+        amount: Money,
+        *,
+        who: str,
+        why: str,
+        run_id: str = ...,
+        expires_in: timedelta | float | None = ...,
     ) -> str: ...
     def rule_request(
         self, request_id: str, *, is_approved: bool, who: str, why: str
     ) -> RequestSummary: ...
+    def expire_requests(self) -> int: ...
+    def add_delivery(
+        self,
+        channel: str,
+        first_number: int,
+        last_number: int,
+        state: str,
+        detail: str = ...,
+    ) -> Delivery: ...
+    def merge(self, other_path: str) -> MergeReport: ...
+    def copy_to(self, path: str) -> None: ...
     def settle_suspect(self, attempt_id: str, *, is_spent: bool, who: str) -> str: ...
     def set_price(self, row: PriceRow) -> None: ...
     def price_unpriced(self, book: PriceBook) -> int: ...
@@ -248,6 +377,7 @@ class LiveRun:
     reason: str
     price_per_hour: Money | None
     cost_so_far: Money | None
+    overspend_bound: Money | None
     elapsed: timedelta
     since_progress: timedelta
     silence_limit: timedelta | None

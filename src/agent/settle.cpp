@@ -148,10 +148,12 @@ LastSigns last_signs(const pulse::PageInfo& info, const pulse::PageLayout& page,
 }
 
 Nanoseconds goodbye_time(const pulse::PageInfo& info, const pulse::PageLayout& page) {
-  // WIRE HERE: the last call is on CLOCK_MONOTONIC, which stands still while the host is suspended,
-  // so that such time is lost. Once the page holds when it ended (GroupLine.ended_after_ns), that
-  // counts, and this only where it is 0.
-  return elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
+  // In its own words if the page has them. The last call alone is on CLOCK_MONOTONIC, which stands
+  // still while the host is suspended.
+  const std::int64_t ended_after = page.group.ended_after_ns.load(std::memory_order_relaxed);
+  return ended_after > 0
+             ? Nanoseconds{ended_after}
+             : elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
 }
 
 std::optional<AttemptEnd> end_by_decision(const DecisionRecord& decision, UtcTime ended_at) {

@@ -11,21 +11,12 @@
 #include <string_view>
 
 #include "finops/base/error.hpp"
+#include "pulse/record_lock.hpp"
 
 namespace finops::pulse {
 namespace {
 
 constexpr std::string_view kSuffix = ".page";
-
-bool is_byte_locked(int descriptor, int byte) {
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = byte;
-  lock.l_len = 1;
-  // If the kernel cannot say, the process counts as alive: unknown never kills.
-  return fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
-}
 
 }  // namespace
 
@@ -36,8 +27,7 @@ bool ForeignPage::is_locked() const {
   if (descriptor < 0) {
     return errno != ENOENT;
   }
-  const bool locked =
-      is_byte_locked(descriptor, kOwnerLockByte) || is_byte_locked(descriptor, kReporterLockByte);
+  const bool locked = is_any_locked(descriptor, kOwnerLockByte, kLifeByteCount);
   close(descriptor);
   return locked;
 }

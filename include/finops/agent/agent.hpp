@@ -34,8 +34,8 @@ struct AgentOptions {
   Nanoseconds interval{std::chrono::seconds{10}};  ///< how often tick is called
   /// An uncertain span up to this is settled as spent by itself; a longer one waits for a person.
   Nanoseconds longest_auto_settle{std::chrono::minutes{5}};
-  /// Measures the runs' use; it must outlive the agent. Null: nothing does, and nobody is idle.
-  UsageSource* usage = nullptr;
+  /// Measures the runs' use. Null: nothing does, and nobody is idle.
+  std::shared_ptr<UsageSource> usage;
   /// A person said that many runs may be stopped at once: the mass-stop breaker does not hold.
   bool overrides_breaker = false;
 };

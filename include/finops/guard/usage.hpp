@@ -17,11 +17,12 @@ namespace finops::guard {
 /// One GPU over a window. An empty optional: the driver does not tell (MIG has no utilisation).
 struct GpuUsage {
   std::string uuid;
-  std::int64_t sample_count = 0;
-  std::optional<double> minimum_utilization;  ///< percent
+  std::int64_t sample_count = 0;  ///< below nine tenths of the summary's: it says too little
+  /// Percent; empty too if it is known in less than nine tenths of its samples.
+  std::optional<double> minimum_utilization;
   std::optional<double> maximum_utilization;
   std::optional<double> mean_power_share;  ///< of the power limit, 0 to 1
-  bool has_process = false;  ///< a process of the run held it in the newest sample
+  bool has_process = false;                ///< a process of the run held it in the newest sample
 };
 
 /// A run's use over a window that ends now. Empty: nothing was measured.
@@ -31,6 +32,8 @@ struct UsageSummary {
   std::int64_t sample_count = 0;
   double maximum_cpu_use = 0;  ///< cores
   std::vector<GpuUsage> gpus;  ///< empty: no GPU of the run is known
+  /// The host may have GPUs of which the driver told nothing for more than a tenth of the window.
+  bool may_miss_gpus = false;
 
   /// A window is judged only if it is covered by at least nine tenths and ten samples.
   [[nodiscard]] bool is_enough() const noexcept {
@@ -43,7 +46,13 @@ struct UsageSummary {
 enum class Use { Unknown, Idle, Hung, Working };
 [[nodiscard]] std::string_view use_name(Use use) noexcept;
 
-/// `is_silent`: the run reports and has made no progress for the window.
+/// `is_silent`: the run reports and has made no progress for the window. In this order:
+/// - Unknown, unless the window `is_enough`;
+/// - Hung: silent, and every GPU at 95 % or more in every sample, at less than half of its power;
+/// - Working: a GPU at 5 % or more in any sample, or a tenth of a core or more in any;
+/// - Idle: all GPUs are seen throughout and below 5 % in every sample, and less than a tenth of a
+///   core is used in every sample; where no GPU is known, less than a hundredth of a core;
+/// - Unknown.
 [[nodiscard]] Use use_of(const UsageSummary& usage, bool is_silent);
 
 }  // namespace finops::guard

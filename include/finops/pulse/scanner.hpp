@@ -27,7 +27,7 @@ class ForeignPage {
   [[nodiscard]] PageLayout& page() noexcept { return *page_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
-  /// Whether some process holds the page's lock: its owner, or the reporter below `finops run`.
+  /// Whether some process holds one of the page's locks: its owner, or any rank.
   /// Asks the kernel (open, F_GETLK, close): meant for pages that did not change.
   [[nodiscard]] bool is_locked() const;
 

@@ -14,11 +14,12 @@ from typing import Annotated
 
 import typer
 
-from finops.ledger import Ledger, ledger_path, open_ledger
+from finops.ledger import Ledger, budget_id_of, ledger_path, open_ledger
 from finops.live import default_home_path
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SCOPES = ("project", "team", "organisation", "user")
 _LONGEST_SPAN_SECONDS = 10 * 365 * 86400.0
 
 
@@ -53,6 +54,25 @@ def parse_experiment(text: str) -> tuple[str, str]:
     return project, experiment
 
 
+def parse_budget(text: str) -> str:
+    """A budget's id from what people write: "vision/resnet", "project:vision", "team:research".
+
+    Raises
+    ------
+    typer.BadParameter : neither a scope with a name nor PROJECT/EXPERIMENT.
+    """
+    scope, colon, name = text.partition(":")
+    if colon and scope in _SCOPES:
+        if not name or "/" in name:
+            raise typer.BadParameter(f"{text!r} must be {scope}:NAME, without a '/'")
+        return text
+    if "/" not in text:
+        raise typer.BadParameter(
+            f"{text!r} must be PROJECT/EXPERIMENT, or project:, team:, organisation: or user:NAME"
+        )
+    return budget_id_of(*parse_experiment(text))
+
+
 def span_option(
     name: str, help_text: str, *, default: str, variable: str | None = None
 ) -> typer.models.OptionInfo:
@@ -82,6 +102,9 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON: exact amounts as text, times in UTC.")
 ]
 ExperimentArgument = Annotated[str, typer.Argument(metavar="PROJECT/EXPERIMENT")]
+BudgetArgument = Annotated[
+    str, typer.Argument(metavar="BUDGET", help="PROJECT/EXPERIMENT, project:NAME, team:NAME, ...")
+]
 WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept for good.")]
 
 
