@@ -12,10 +12,11 @@ namespace {
 
 // In the order in which they refer to each other; the last six came with version 2.
 constexpr std::array<const char*, 21> kJournalTables{
-    "prices",         "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
-    "attempt_ends",   "settlements",    "usage",        "charges",           "checkpoints",
-    "decisions",      "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
-    "budget_terms",   "budget_parents", "notices",      "notice_deliveries", "telemetry",
+    "prices",         "runs",           "attempts",     "attempt_budgets",
+    "attempt_prices", "attempt_ends",   "settlements",  "usage",
+    "charges",        "checkpoints",    "decisions",    "budgets",
+    "budget_lines",   "budget_requests", "budget_rulings", "budget_terms",
+    "budget_parents", "notices",        "notice_deliveries", "telemetry",
     "merged_attempts"};
 constexpr std::size_t kVersion1Tables = 15;
 
@@ -195,9 +196,9 @@ void create_schema_1(Database& database) {
   for (std::size_t i = 0; i < kVersion1Tables; ++i) {
     make_append_only(database, kJournalTables.at(i));
   }
-  database.execute(("PRAGMA application_id=" + std::to_string(kApplicationId) +
-                    "; PRAGMA user_version=1")
-                       .c_str());
+  database.execute(
+      ("PRAGMA application_id=" + std::to_string(kApplicationId) + "; PRAGMA user_version=1")
+          .c_str());
 }
 
 void upgrade_schema(Database& database, std::int64_t version) {

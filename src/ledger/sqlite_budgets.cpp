@@ -59,7 +59,8 @@ void check_terms(const BudgetTerms& terms, Currency currency) {
     last = percent;
   }
   for (const std::string& name : terms.approvers) {
-    FINOPS_REQUIRE(!name.empty() && name.find(',') == std::string::npos, ErrorCode::InvalidArgument,
+    FINOPS_REQUIRE(!name.empty() && name.find(',') == std::string::npos,
+                   ErrorCode::InvalidArgument,
                    "an approver is a user's name without a comma, not '" + name + "'");
   }
 }
@@ -267,8 +268,8 @@ BudgetAccounts SqliteLedger::change_terms(const BudgetId& budget_id, const Budge
       line.recorded_at = now;
       const std::string change = random_id_text(8);
       for (const UtcTime each : starts) {
-        change_limit(budget_id, each, terms.limit, window_event(budget_id, each) + "/" + change,
-                     line);
+        change_limit(budget_id, each, terms.limit,
+                     window_event(budget_id, each) + "/" + change, line);
       }
     }
     insert_terms(budget_id, terms, who, why, now);

@@ -315,8 +315,7 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
     };
     Statement insert = database_->prepare(
         "INSERT INTO decisions (attempt_id, sequence, directive, rule, rung, reason, decided_by, "
-        "decided_at_ns, is_dry_run) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) "
-        "DO "
+        "decided_at_ns, is_dry_run) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) DO "
         "NOTHING");
     bind(insert);
     insert.run();

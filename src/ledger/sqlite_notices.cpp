@@ -57,8 +57,9 @@ void SqliteLedger::notify_spent(const AccountRow& row, const ChainLink& link,
         notify(NoticeKind::Threshold,
                "threshold/" + where + "/" + std::to_string(percent) + "@" + limit.str(),
                link.budget_id, row.attempt_id,
-               budget_label(link.budget_id, window) + " is used up to " + std::to_string(percent) +
-                   " %: " + brief(accounts.spent) + " of " + brief(limit),
+               budget_label(link.budget_id, window) + " is used up to " +
+                   std::to_string(percent) + " %: " + brief(accounts.spent) + " of " +
+                   brief(limit),
                now);
       }
     }

@@ -107,7 +107,8 @@ AttemptSummary SqliteLedger::summarise(AttemptRecord attempt) {
   Statement uncertain = database_->prepare(
       "SELECT min(from_ns), max(to_ns) FROM usage WHERE attempt_id=? AND kind='UNCERTAIN'");
   uncertain << attempt.attempt_id.str();
-  if (row.account.state == AccountState::SUSPECT && uncertain.step() && !uncertain.next_is_null()) {
+  if (row.account.state == AccountState::SUSPECT && uncertain.step() &&
+      !uncertain.next_is_null()) {
     const Nanoseconds from = uncertain.nanoseconds();
     const Nanoseconds to = uncertain.nanoseconds();
     summary.uncertain_time = to - from;

@@ -118,10 +118,8 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
     if (found->ruling.has_value()) {
       FINOPS_REQUIRE(found->ruling->outcome == outcome, ErrorCode::Conflict,
                      "request " + request_id.str() + " was " + answer_of(found->ruling->outcome) +
-                         " by " + found->ruling->who +
-                         " already; ask anew with: finops budget "
-                         "request " +
-                         found->request.budget_id.str() + " AMOUNT --why REASON");
+                         " by " + found->ruling->who + " already; ask anew with: finops budget "
+                         "request " + found->request.budget_id.str() + " AMOUNT --why REASON");
       ruling = *found->ruling;
       return;
     }
@@ -148,8 +146,8 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
       terms.limit = new_limit;
       insert_terms(asked.budget_id, terms, who, line.why, now);
     }
-    notify(is_approved ? NoticeKind::Approved : NoticeKind::Denied, "ruling/" + request_id.str(),
-           asked.budget_id, {},
+    notify(is_approved ? NoticeKind::Approved : NoticeKind::Denied,
+           "ruling/" + request_id.str(), asked.budget_id, {},
            who + " has " + answer_of(outcome) + " " + asked.amount.str() + " more for " +
                asked.budget_id.str() + (why.empty() ? "" : ": " + why) +
                (is_approved ? "; its limit is " + new_limit.str() : ""),

@@ -51,8 +51,8 @@ void SqliteLedger::verify_windows(const BudgetId& budget_id, VerifyReport& repor
       held_by_runs.try_emplace(start, Money::zero(currency)).first->second +=
           windows.money(currency);
     }
-    Statement cached =
-        database_->prepare("SELECT period_start_ns FROM budget_balances WHERE budget_id=?");
+    Statement cached = database_->prepare(
+        "SELECT period_start_ns FROM budget_balances WHERE budget_id=?");
     cached << budget_id.str();
     while (cached.step()) {  // a window with a limit of zero has no line
       rebuilt.try_emplace(cached.utc(), BudgetAccounts::zero(currency));

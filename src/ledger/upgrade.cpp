@@ -1,7 +1,6 @@
 // upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
 //
-// A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
-// one.
+// A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new one.
 #include <array>
 #include <string>
 
@@ -45,9 +44,8 @@ INSERT INTO budget_terms SELECT budget_id, 1, limit_units, limit_picos, NULL, NU
   '', created_by, 'created', created_at_ns FROM budgets JOIN budget_balances USING (budget_id);
 )sql";
 
-constexpr std::array<const char*, 6> kNewTables{"budget_terms", "budget_parents",
-                                                "notices",      "notice_deliveries",
-                                                "telemetry",    "merged_attempts"};
+constexpr std::array<const char*, 6> kNewTables{"budget_terms",      "budget_parents", "notices",
+                                                "notice_deliveries", "telemetry", "merged_attempts"};
 
 // Balances get a row for each window; holds say what each attempt holds of each budget.
 constexpr const char* kNewCaches = R"sql(

@@ -7,6 +7,7 @@ Method: real processes with the variables that torchrun and Slurm set; the ledge
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pathlib
 import subprocess
@@ -234,8 +235,11 @@ sys.exit(max(child.wait() for child in children))
 """
     )
     finished = subprocess.run(
-        [sys.executable, "-m", "finops.cli.main", "run", "--project", "p", "--experiment", "e"]
-        + ["--price", "36 USD/h", "--", sys.executable, str(launcher)],
+        [
+            *(sys.executable, "-m", "finops.cli.main", "run"),
+            *("--project", "p", "--experiment", "e", "--price", "36 USD/h"),
+            *("--", sys.executable, str(launcher)),
+        ],
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -360,7 +364,7 @@ def test_a_group_file_of_an_earlier_job_is_stale(
 
 # Each step ends at a barrier, as a collective would: a rank that leaves alone breaks it.
 TOGETHER = """
-import multiprocessing, random
+import json, multiprocessing, random
 
 def train(rank, barrier, results):
     os.environ.update(TORCHELASTIC_RUN_ID="none", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500",
@@ -390,7 +394,7 @@ if __name__ == "__main__":
     told = [results.get(timeout=50) for _ in ranks]
     for rank in ranks: rank.join()
     assert [rank.exitcode for rank in ranks] == [0] * 4
-    print("told", sorted(told), flush=True)
+    print("told", json.dumps(sorted(told)), flush=True)
 """
 
 
@@ -410,8 +414,8 @@ def test_all_ranks_act_at_one_step(
     wait_until(lambda: (agent and agent.tick(), process.poll() is not None)[1], "the job's end")
     out, err = process.communicate()
     assert process.returncode == 0, out + err
-    told = [line for line in out.splitlines() if line.startswith("told")][0]
-    by_rank = dict(eval(told.removeprefix("told ")))
+    told = next(line for line in out.splitlines() if line.startswith("told"))
+    by_rank = dict(json.loads(told.removeprefix("told ")))
     assert by_rank[0] == by_rank[1] == by_rank[2] == by_rank[3], by_rank
     assert [directive for directive, _ in by_rank[0]] == [
         "CONTINUE",

@@ -21,7 +21,7 @@ struct GpuUsage {
   std::optional<double> minimum_utilization;  ///< percent
   std::optional<double> maximum_utilization;
   std::optional<double> mean_power_share;  ///< of the power limit, 0 to 1
-  bool has_process = false;                ///< a process of the run held it in the newest sample
+  bool has_process = false;  ///< a process of the run held it in the newest sample
 };
 
 /// A run's use over a window that ends now. Empty: nothing was measured.
