@@ -1,8 +1,8 @@
 // test_pulse_group.cpp - tests of what several processes of one attempt share: locks, the keeper,
 // the agreed step, checkpoints, and pages of version 1.
 //
-// Owns: the checks of pulse/agreement.hpp and of the group's part of OwnPage. Does not own: the page
-// of a single process (test_pulse.cpp), how ranks find each other (test_tracker_ranks.cpp).
+// Owns: the checks of pulse/agreement.hpp and of the group's part of OwnPage. Does not own: the
+// page of a single process (test_pulse.cpp), how ranks find each other (test_tracker_ranks.cpp).
 // Invariant: other processes are real forks; none outlives its test.
 #include <gtest/gtest.h>
 
@@ -106,9 +106,9 @@ TEST(PulseAgreement, ChoosesAStepAhead) {
     std::int64_t step_time_ns;
     std::int64_t expected;
   };
-  for (const Case& c : {Case{0, 0, 0}, Case{1, 1'000'000, 0}, Case{2, 0, 102},
-                        Case{2, 1'000'000, 1'101}, Case{2, 1'000'000'000, 102},
-                        Case{4, 400'000'000, 103}, Case{2, -7, 102}}) {
+  for (const Case& c :
+       {Case{0, 0, 0}, Case{1, 1'000'000, 0}, Case{2, 0, 102}, Case{2, 1'000'000, 1'101},
+        Case{2, 1'000'000'000, 102}, Case{4, 400'000'000, 103}, Case{2, -7, 102}}) {
     auto page = std::make_unique<PageLayout>();
     page->process.step.store(100);
     page->group.rank_count.store(c.rank_count);
@@ -152,13 +152,37 @@ TEST(PulseAgreement, OneDirectiveFollowsAnother) {
   agree(*page, Teller::Agent, 2, at(milliseconds{3}));  // PAUSE at 14
   EXPECT_EQ(due(11, at(milliseconds{4})), 0U) << "a slow rank comes to step 12 first";
   EXPECT_EQ(due(12, at(milliseconds{4})), 1U) << "and saves there as the others did";
+  EXPECT_EQ(due(12, at(milliseconds{4})), 1U) << "whoever asks twice in a step hears it twice";
+  EXPECT_EQ(due(13, at(milliseconds{5})), 0U) << "and saves once";
   EXPECT_EQ(due(14, at(milliseconds{5})), 2U);
+  EXPECT_EQ(due(15, at(milliseconds{5})), 2U);
   agree(*page, Teller::Agent, 0, at(milliseconds{6}));
   EXPECT_EQ(due(15, at(milliseconds{7})), 0U);
   page->process.step.store(20);
   agree(*page, Teller::Agent, 2, at(milliseconds{8}));
   EXPECT_EQ(due(20, at(milliseconds{9})), 0U) << "the CHECKPOINT of old is over";
   EXPECT_EQ(due(22, at(milliseconds{9})), 2U);
+}
+
+// Goal: a CHECKPOINT among ranks counts for one step, also if it is not followed; that of a lone
+// process stands. Method: the same steps with one rank and with two, and without steps.
+TEST(PulseAgreement, ACheckpointCountsOnceAmongRanks) {
+  for (const std::uint32_t rank_count : {1U, 2U}) {
+    auto page = std::make_unique<PageLayout>();
+    page->group.rank_count.store(rank_count);
+    page->process.step.store(10);
+    agree(*page, Teller::Ranks, 1, at(seconds{0}));
+    Agreement heard;
+    Agreement without_steps;
+    const auto due = [&](Agreement& one, std::int64_t step) {
+      return one.due(page->group.ranks_told.load(), page->group.ranks_act_by_ns.load(), step,
+                     ns(at(milliseconds{1})));
+    };
+    EXPECT_EQ(due(heard, 13), 1U);
+    EXPECT_EQ(due(heard, 14), rank_count == 1 ? 1U : 0U);
+    EXPECT_EQ(due(without_steps, kNoStep), 1U);
+    EXPECT_EQ(due(without_steps, kNoStep), 1U);
+  }
 }
 
 // Goal: a more urgent directive keeps a step that nobody has reached, and the same one again moves
@@ -181,9 +205,8 @@ TEST(PulseAgreement, KeepsAStepThatIsAhead) {
 // Goal: senseless numbers of another process neither overflow nor hold a directive for ever.
 // Method: the largest and smallest steps in the page.
 TEST(PulseAgreement, SurvivesSenselessSteps) {
-  for (const std::int64_t step :
-       {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
-        std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t step : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                  std::numeric_limits<std::int64_t>::max()}) {
     auto page = std::make_unique<PageLayout>();
     page->group.rank_count.store(9);
     page->group.step_time_ns.store(step);
@@ -268,8 +291,8 @@ TEST_F(PulseRanks, ANewKeeperFollowsADeadOne) {
   EXPECT_TRUE(own->is_keeper());
 }
 
-// Goal: an attempt that nobody holds is not joined where that is asked for. Method: a dead creator's
-// page, with and without the wish.
+// Goal: an attempt that nobody holds is not joined where that is asked for. Method: a dead
+// creator's page, with and without the wish.
 TEST_F(PulseRanks, JoinsOnlyTheLiving) {
   const std::unique_ptr<Child> first = creator(false);
   ASSERT_TRUE(first->is_ready());
