@@ -165,6 +165,9 @@ TEST(UsageSpansTest, CondenseWithoutLosingExtremes) {
     EXPECT_EQ(usage.gpus.at(0).maximum_utilization, 1.0) << window.count();
     EXPECT_EQ(usage.gpus.at(0).sample_count, usage.sample_count);
   }
+  const Nanoseconds since_busy = (kCount - 1 - kCount / 2) * seconds{10};
+  EXPECT_EQ(spans.summary(since_busy + seconds{5}, now).gpus.at(0).maximum_utilization, 90.0)
+      << "the window begins inside a merged span, which counts";
   EXPECT_EQ(spans.summary(minutes{5}, now).sample_count, 31) << "the newest are as measured";
 }
 

@@ -241,7 +241,8 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
 // blocks in its first call; a Child's time limit would notice.
 TEST(TelemetryWithDriver, GoesOnWhileTheDriverBlocks) {
   const FakeDriver driver("gpu uuid=GPU-a\nblock nvmlInit_v2\n");
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     detect::GpuWatcherOptions options;
     options.stop_limit = std::chrono::milliseconds{50};
     options.library = std::string(FINOPS_FAKE_NVML_DIR) + "/v3/libnvidia-ml.so.1";
