@@ -215,6 +215,7 @@ TEST(GpuWatcherThread, ServesManyReaders) {
   ASSERT_TRUE(comes(watcher, GpuSight::Fresh));
   std::atomic<int> torn_count = 0;
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int reader = 0; reader < 3; ++reader) {
     readers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {

@@ -144,6 +144,7 @@ class Sleeper {
       : child_([environment = std::move(environment)](const std::function<void()>& say_ready) {
           std::vector<char*> pointers;
           std::vector<std::string> entries = environment;
+          pointers.reserve(entries.size() + 1);
           for (std::string& entry : entries) {
             pointers.push_back(entry.data());
           }
