@@ -194,7 +194,7 @@ TEST(RunGpus, AreNamedByTheEnvironmentWhereTheDriverShowsNoProcess) {
 
 // Goal: from driver and processes to the verdict: idle, working and hung are told apart. Method: a
 // real sleeping process, a driver's library that lists it, eleven rounds each.
-TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
+TEST(TelemetryWithDriverThread, TellsIdleWorkingAndHungApart) {
   struct Case {
     const char* numbers;
     bool is_silent;
@@ -240,7 +240,7 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
 
 // Goal: telemetry with a driver that never answers takes its samples and ends. Method: the driver
 // blocks in its first call; a Child's time limit would notice.
-TEST(TelemetryWithDriver, GoesOnWhileTheDriverBlocks) {
+TEST(TelemetryWithDriverThread, GoesOnWhileTheDriverBlocks) {
   const FakeDriver driver("gpu uuid=GPU-a\nblock nvmlInit_v2\n");
   Child child([&](const std::function<void()>& say_ready) {
     say_ready();
