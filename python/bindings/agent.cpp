@@ -20,6 +20,7 @@ struct LiveRun {
   std::string reason;
   std::optional<Money> price_per_hour;
   std::optional<Money> cost_so_far;
+  std::optional<Money> overspend_bound;  // past its lease, with the gaps it really leaves
   Nanoseconds elapsed{};
   Nanoseconds since_progress{};
 };
@@ -42,6 +43,12 @@ LiveRun read_page(pulse::ForeignPage& page, ClockReading now) {
   if (const std::optional<Rate> rate = agent::rate_of(info)) {
     run.price_per_hour = rate->hourly();
     run.cost_so_far = rate->cost_of(run.elapsed);
+    const budget::LeaseTerms reserved = agent::lease_terms_of(info);
+    budget::LeaseTerms actual = reserved;
+    if (run.reports) {  // a command that does not report is looked after by its agent
+      actual.check_gap = std::max(reserved.check_gap, run.since_progress);
+    }
+    run.overspend_bound = budget::overspend_bound(*rate, actual, reserved);
   }
   return run;
 }
@@ -86,6 +93,7 @@ void bind_live_runs(py::module_& module) {
       .def_readonly("reason", &Row::reason)
       .def_readonly("price_per_hour", &Row::price_per_hour)
       .def_readonly("cost_so_far", &Row::cost_so_far)
+      .def_readonly("overspend_bound", &Row::overspend_bound)
       .FINOPS_FIELD("elapsed", to_timedelta(row.elapsed))
       .FINOPS_FIELD("since_progress", to_timedelta(row.since_progress))
       .def_property_readonly("silence_limit",

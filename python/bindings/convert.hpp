@@ -40,6 +40,7 @@ void forbid_new(const Type& type) {
 void bind_errors(py::module_& module);
 void bind_money(py::module_& module);
 void bind_records(py::module_& module);
+void bind_budget_records(py::module_& module);
 void bind_ledger(py::module_& module);
 void bind_agent(py::module_& module);
 void bind_run(py::module_& module);

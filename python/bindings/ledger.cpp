@@ -4,66 +4,11 @@
 #include "finops/base/error.hpp"
 #include "finops/ledger/home.hpp"
 #include "finops/pricing/price_book.hpp"
+#include "ledger_handle.hpp"
 #include "release.hpp"
 
 namespace finops::bindings {
 namespace {
-
-// `Ledger` is abstract; this holds one for Python.
-struct LedgerHandle {
-  std::unique_ptr<Ledger> ledger;
-  Ledger* operator->() const { return ledger.get(); }
-};
-
-UtcTime utc_now() { return SystemClock{}.now().utc; }
-
-BudgetSummary existing_budget(const LedgerHandle& self, const BudgetId& budget_id) {
-  const std::optional<BudgetSummary> found = self->budget(budget_id, utc_now());
-  FINOPS_REQUIRE(found.has_value(), ErrorCode::NotFound,
-                 "there is no budget '" + budget_id.str() + "'");
-  return *found;
-}
-
-std::string create_budget(const LedgerHandle& self, const std::string& project,
-                          const std::string& experiment, const Money& limit, bool is_hard,
-                          const std::string& who) {
-  BudgetRecord budget;
-  budget.budget_id = experiment_budget_id(project, experiment);
-  budget.currency = limit.currency();
-  budget.is_hard = is_hard;
-  budget.created_by = who;
-  budget.created_at = utc_now();
-  BudgetTerms terms;
-  terms.limit = limit;
-  self->ensure_budget(budget, terms);
-  return budget.budget_id.str();
-}
-
-std::string request_budget(const LedgerHandle& self, const std::string& budget_id,
-                           const Money& amount, const std::string& who, const std::string& why,
-                           const std::string& run_id) {
-  const BudgetRequest request{.request_id = RequestId{random_id_text(8)},
-                              .budget_id = BudgetId{budget_id},
-                              .run_id = RunId{run_id},
-                              .amount = amount,
-                              .who = who,
-                              .why = why,
-                              .requested_at = utc_now()};
-  self->add_request(request);
-  return request.request_id.str();
-}
-
-RequestSummary rule_request(const LedgerHandle& self, const std::string& request_id,
-                            bool is_approved, const std::string& who, const std::string& why) {
-  self->rule_request(RequestId{request_id}, is_approved, who, why, utc_now());
-  for (RequestSummary& summary : self->requests()) {
-    if (summary.request.request_id.str() == request_id) {
-      return summary;
-    }
-  }
-  FINOPS_ASSERT(false && "a request that was ruled is in the ledger");
-  return {};
-}
 
 // Prices the attempts that ran without a price, where the book has one by now.
 std::int64_t price_unpriced(const LedgerHandle& self, const PriceBook& book) {
@@ -144,22 +89,6 @@ void bind_reading(py::class_<LedgerHandle>& type) {
           },
           py::arg("run_id"), Release())
       .def(
-          "budgets", [](const LedgerHandle& self) { return self->budgets(utc_now()); }, Release())
-      .def(
-          "budget",
-          [](const LedgerHandle& self, const std::string& budget_id) {
-            return self->budget(BudgetId{budget_id}, utc_now());
-          },
-          py::arg("budget_id"), Release())
-      .def(
-          "budget_lines",
-          [](const LedgerHandle& self, const std::string& budget_id) {
-            return self->budget_lines(BudgetId{budget_id});
-          },
-          py::arg("budget_id"), Release())
-      .def(
-          "requests", [](const LedgerHandle& self) { return self->requests(); }, Release())
-      .def(
           "decisions",
           [](const LedgerHandle& self, const std::string& attempt_id, std::int64_t limit) {
             return self->decisions(AttemptId{attempt_id}, limit);
@@ -175,24 +104,7 @@ void bind_reading(py::class_<LedgerHandle>& type) {
 }
 
 void bind_writing(py::class_<LedgerHandle>& type) {
-  type.def("create_budget", &create_budget, py::arg("project"), py::arg("experiment"),
-           py::arg("limit"), py::kw_only(), py::arg("is_hard"), py::arg("who"), Release())
-      .def(
-          "set_limit",
-          [](const LedgerHandle& self, const std::string& budget_id, const Money& limit,
-             const std::string& who, const std::string& why) {
-            BudgetTerms terms = existing_budget(self, BudgetId{budget_id}).terms;
-            terms.limit = limit;
-            self->change_terms(BudgetId{budget_id}, terms, who, why, utc_now());
-            return existing_budget(self, BudgetId{budget_id});
-          },
-          py::arg("budget_id"), py::arg("limit"), py::kw_only(), py::arg("who"), py::arg("why"),
-          Release())
-      .def("request_budget", &request_budget, py::arg("budget_id"), py::arg("amount"),
-           py::kw_only(), py::arg("who"), py::arg("why"), py::arg("run_id") = "", Release())
-      .def("rule_request", &rule_request, py::arg("request_id"), py::kw_only(),
-           py::arg("is_approved"), py::arg("who"), py::arg("why"), Release())
-      .def(
+  type.def(
           "settle_suspect",
           [](const LedgerHandle& self, const std::string& attempt_id, bool is_spent,
              const std::string& who) {
@@ -224,6 +136,7 @@ void bind_ledger(py::module_& module) {
            py::arg("busy_timeout") = py::none());
   bind_reading(type);
   bind_writing(type);
+  bind_budget_calls(type);
   bind_price_book(module);
   module.def("default_home_path", &default_home_path, py::arg("path") = "");
   module.def(

@@ -82,55 +82,6 @@ void bind_attempts(py::module_& module) {
   }
 }
 
-void bind_budgets(py::module_& module) {
-  {
-    using Row = BudgetSummary;
-    py::class_<Row>(module, "BudgetSummary", py::is_final())
-        .FINOPS_FIELD("budget_id", row.budget.budget_id.str())
-        .FINOPS_FIELD("scope", budget_scope_name(row.budget.scope))
-        .FINOPS_FIELD("period", row.budget.period.str())
-        .FINOPS_FIELD("is_hard", row.budget.is_hard)
-        .FINOPS_FIELD("created_by", row.budget.created_by)
-        .FINOPS_FIELD("created_at", to_datetime(row.budget.created_at))
-        .FINOPS_FIELD("limit", row.accounts.limit)
-        .FINOPS_FIELD("available", row.accounts.available)
-        .FINOPS_FIELD("held", row.accounts.held)
-        .FINOPS_FIELD("spent", row.accounts.spent)
-        .FINOPS_FIELD("overspent", row.accounts.overspent)
-        .def_readonly("open_lease_count", &Row::open_lease_count);
-  }
-  {
-    using Row = BudgetLine;
-    py::class_<Row>(module, "BudgetLine", py::is_final())
-        .FINOPS_FIELD("budget_id", row.budget_id.str())
-        .FINOPS_FIELD("attempt_id", row.attempt_id.str())
-        .FINOPS_FIELD("from_account", budget_account_name(row.from))
-        .FINOPS_FIELD("to_account", budget_account_name(row.to))
-        .def_readonly("amount", &Row::amount)
-        .def_readonly("who", &Row::who)
-        .def_readonly("why", &Row::why)
-        .FINOPS_FIELD("recorded_at", to_datetime(row.recorded_at));
-  }
-  {
-    using Row = RequestSummary;
-    py::class_<Row>(module, "RequestSummary", py::is_final())
-        .FINOPS_FIELD("request_id", row.request.request_id.str())
-        .FINOPS_FIELD("budget_id", row.request.budget_id.str())
-        .FINOPS_FIELD("run_id", row.request.run_id.str())
-        .FINOPS_FIELD("amount", row.request.amount)
-        .FINOPS_FIELD("who", row.request.who)
-        .FINOPS_FIELD("why", row.request.why)
-        .FINOPS_FIELD("requested_at", to_datetime(row.request.requested_at))
-        .FINOPS_FIELD("is_ruled", row.ruling.has_value())
-        .FINOPS_FIELD("is_approved", row.ruling && row.ruling->outcome == RulingOutcome::Approved)
-        .FINOPS_FIELD("ruled_by", row.ruling ? row.ruling->who : std::string())
-        .FINOPS_FIELD("ruling_reason", row.ruling ? row.ruling->why : std::string())
-        .FINOPS_FIELD("old_limit", row.ruling ? std::optional(row.ruling->old_limit) : std::nullopt)
-        .FINOPS_FIELD("new_limit", row.ruling ? std::optional(row.ruling->new_limit) : std::nullopt)
-        .FINOPS_FIELD("ruled_at", to_datetime(row.ruling ? row.ruling->ruled_at : UtcTime{}));
-  }
-}
-
 void bind_others(py::module_& module) {
   {
     using Row = DecisionRecord;
@@ -142,7 +93,8 @@ void bind_others(py::module_& module) {
         .FINOPS_FIELD("rung", rung_name(row.rung))
         .def_readonly("reason", &Row::reason)
         .def_readonly("decided_by", &Row::decided_by)
-        .FINOPS_FIELD("decided_at", to_datetime(row.decided_at));
+        .FINOPS_FIELD("decided_at", to_datetime(row.decided_at))
+        .def_readonly("is_dry_run", &Row::is_dry_run);
   }
   {
     using Row = CheckpointRecord;
@@ -189,7 +141,7 @@ void bind_others(py::module_& module) {
 void bind_records(py::module_& module) {
   bind_runs(module);
   bind_attempts(module);
-  bind_budgets(module);
+  bind_budget_records(module);
   bind_others(module);
 }
 

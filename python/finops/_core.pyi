@@ -89,10 +89,36 @@ class AttemptSummary:
     uncertain_time: timedelta
 
 @final
+class BudgetTerms:
+    """What a budget demands; take a budget's `terms`, change them, hand them to `change_budget`."""
+
+    limit: Money
+    burn_cap_per_hour: Money | None
+    max_duration: timedelta | None
+    warning_percents: list[int]
+    approvers: list[str]
+    def __init__(
+        self,
+        limit: Money,
+        *,
+        burn_cap_per_hour: Money | None = ...,
+        max_duration: timedelta | float | None = ...,
+        warning_percents: list[int] = ...,
+        approvers: list[str] = ...,
+    ) -> None: ...
+
+@final
 class BudgetSummary:
     budget_id: str
     scope: str
     period: str
+    period_label: str
+    period_start: datetime | None
+    period_end: datetime | None
+    parent_id: str
+    burn_per_hour: Money
+    terms: BudgetTerms
+    approvers: list[str]
     is_hard: bool
     created_by: str
     created_at: datetime | None
@@ -104,8 +130,73 @@ class BudgetSummary:
     open_lease_count: int
 
 @final
+class BudgetTermsChange:
+    budget_id: str
+    sequence: int
+    terms: BudgetTerms
+    who: str
+    why: str
+    recorded_at: datetime | None
+
+@final
+class Membership:
+    child_id: str
+    parent_id: str
+    who: str
+    recorded_at: datetime | None
+
+@final
+class OverspentEntry:
+    budget_id: str
+    period_label: str
+    attempt_id: str
+    amount: Money
+    why: str
+    recorded_at: datetime | None
+
+@final
+class Notice:
+    number: int
+    notice_id: str
+    kind: str
+    budget_id: str
+    attempt_id: str
+    text: str
+    recorded_at: datetime | None
+
+@final
+class Delivery:
+    channel: str
+    sequence: int
+    first_number: int
+    last_number: int
+    state: str
+    detail: str
+    recorded_at: datetime | None
+
+@final
+class TelemetryWindow:
+    attempt_id: str
+    window_start: datetime | None
+    metric: str
+    device: str
+    sample_count: int
+    minimum: float
+    mean: float
+    maximum: float
+
+@final
+class MergeReport:
+    run_count: int
+    attempt_count: int
+    usage_count: int
+    charge_count: int
+    other_count: int
+
+@final
 class BudgetLine:
     budget_id: str
+    period_start: datetime | None
     attempt_id: str
     from_account: str
     to_account: str
@@ -123,8 +214,10 @@ class RequestSummary:
     who: str
     why: str
     requested_at: datetime | None
+    expires_at: datetime | None
     is_ruled: bool
     is_approved: bool
+    outcome: str
     ruled_by: str
     ruling_reason: str
     old_limit: Money | None
@@ -141,6 +234,7 @@ class DecisionRecord:
     reason: str
     decided_by: str
     decided_at: datetime | None
+    is_dry_run: bool
 
 @final
 class CheckpointRecord:
@@ -199,16 +293,52 @@ class Ledger:
     def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
     def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
     def verify(self) -> VerifyReport: ...
+    def budget_chain(
+        self, project: str, experiment: str, user_name: str
+    ) -> list[BudgetSummary]: ...
+    def terms_history(self, budget_id: str) -> list[BudgetTermsChange]: ...
+    def overspent(self, budget_id: str) -> list[OverspentEntry]: ...
+    def memberships(self) -> list[Membership]: ...
+    def notices(self, after: int = ..., limit: int = ...) -> list[Notice]: ...
+    def last_delivery(self, channel: str) -> Delivery | None: ...
+    def telemetry(self, attempt_id: str) -> list[TelemetryWindow]: ...
     def create_budget(
-        self, project: str, experiment: str, limit: Money, *, is_hard: bool, who: str
-    ) -> str: ...
-    def set_limit(self, budget_id: str, limit: Money, *, who: str, why: str) -> BudgetSummary: ...
+        self,
+        budget_id: str,
+        terms: BudgetTerms,
+        *,
+        who: str,
+        is_hard: bool = ...,
+        period: str = ...,
+    ) -> BudgetSummary: ...
+    def change_budget(
+        self, budget_id: str, terms: BudgetTerms, *, who: str, why: str = ...
+    ) -> BudgetSummary: ...
+    def set_parent(self, child_id: str, parent_id: str, *, who: str) -> None: ...
     def request_budget(
-        self, budget_id: str, amount: Money, *, who: str, why: str, run_id: str = ...
+        self,
+        budget_id: str,
+        amount: Money,
+        *,
+        who: str,
+        why: str,
+        run_id: str = ...,
+        expires_in: timedelta | float | None = ...,
     ) -> str: ...
     def rule_request(
         self, request_id: str, *, is_approved: bool, who: str, why: str
     ) -> RequestSummary: ...
+    def expire_requests(self) -> int: ...
+    def add_delivery(
+        self,
+        channel: str,
+        first_number: int,
+        last_number: int,
+        state: str,
+        detail: str = ...,
+    ) -> Delivery: ...
+    def merge(self, other_path: str) -> MergeReport: ...
+    def copy_to(self, path: str) -> None: ...
     def settle_suspect(self, attempt_id: str, *, is_spent: bool, who: str) -> str: ...
     def set_price(self, row: PriceRow) -> None: ...
     def price_unpriced(self, book: PriceBook) -> int: ...
@@ -247,6 +377,7 @@ class LiveRun:
     reason: str
     price_per_hour: Money | None
     cost_so_far: Money | None
+    overspend_bound: Money | None
     elapsed: timedelta
     since_progress: timedelta
     silence_limit: timedelta | None
@@ -263,6 +394,7 @@ class AgentReport:
     decisions: list[DecisionRecord]
     concluded: list[tuple[str, str, str]]
     warnings: list[str]
+    breaker_held: int
 
 @final
 class Agent:
@@ -272,10 +404,12 @@ class Agent:
         *,
         name: str,
         interval: timedelta,
-        silence_limit: timedelta,
-        directive_grace: timedelta,
-        term_grace: timedelta,
+        policies: PolicyBook,
+        overrides_breaker: bool = ...,
+        with_telemetry: bool = ...,
     ) -> None: ...
+    def explain(self, attempt_id: str) -> list[tuple[str, str, bool]]: ...
+    def policy_rules(self, attempt_id: str) -> list[str]: ...
     def try_serve(self) -> bool: ...
     @property
     def is_serving(self) -> bool: ...
@@ -296,6 +430,8 @@ class RunOptions:
     is_long_running: bool
     long_running_reason: str
     silence_limit: timedelta | None
+    max_duration: timedelta | None
+    longest_rank_wait: timedelta | None
     fail_open: bool
     tags: str
     home: str
@@ -346,6 +482,10 @@ class Run:
     @property
     def is_owner(self) -> bool: ...
     @property
+    def is_keeper(self) -> bool: ...
+    @property
+    def max_duration(self) -> timedelta | None: ...
+    @property
     def warnings(self) -> list[str]: ...
     @property
     def slow_path_time(self) -> timedelta: ...
@@ -375,3 +515,44 @@ class CommandRun:
     def reason(self) -> str: ...
     @property
     def warnings(self) -> list[str]: ...
+
+# The guard's policy.
+class GuardPolicy:
+    silence_limit: timedelta
+    longest_expected_silence: timedelta
+    directive_grace: timedelta
+    term_grace: timedelta
+    max_duration: timedelta
+    min_gpu_utilization: float
+    utilization_window: timedelta
+    allows_long_running: bool
+    is_dry_run: bool
+    is_enforced: bool
+    def __init__(self) -> None: ...
+
+class PolicyRule:
+    name: str
+    project: str
+    experiment: str
+    user_name: str
+    tags: dict[str, str]
+    silence_limit: timedelta | None
+    directive_grace: timedelta | None
+    term_grace: timedelta | None
+    max_duration: timedelta | None
+    min_gpu_utilization: float | None
+    utilization_window: timedelta | None
+    allows_long_running: bool | None
+    is_dry_run: bool | None
+    is_enforced: bool | None
+    def __init__(self) -> None: ...
+
+class PolicyBook:
+    def __init__(
+        self,
+        base: GuardPolicy,
+        rules: list[PolicyRule] = ...,
+        breaker_share: float = ...,
+        breaker_minimum: int = ...,
+    ) -> None: ...
+    def check(self) -> None: ...

@@ -45,6 +45,11 @@ Statement& Statement::operator<<(std::int64_t value) {
   return *this;
 }
 
+Statement& Statement::operator<<(double value) {
+  check(sqlite3_bind_double(statement_, ++parameter_, value));
+  return *this;
+}
+
 Statement& Statement::operator<<(std::string_view value) {
   check(sqlite3_bind_text(statement_, ++parameter_, value.data(), static_cast<int>(value.size()),
                           SQLITE_TRANSIENT));
@@ -93,6 +98,8 @@ void Statement::run() {
   FINOPS_ASSERT(!has_row);
 }
 
+double Statement::real() { return sqlite3_column_double(statement_, column_++); }
+
 std::int64_t Statement::integer() { return sqlite3_column_int64(statement_, column_++); }
 
 std::string Statement::text() {
@@ -116,7 +123,7 @@ bool Statement::next_is_null() const {
 
 Database::Database(const std::string& path, bool read_only) {
   const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI;
   const int code = sqlite3_open_v2(path.c_str(), &connection_, flags, nullptr);
   if (code != SQLITE_OK) {
     const std::string message = path + ": " + sqlite3_errmsg(connection_);

@@ -33,6 +33,7 @@ class Statement {
   Statement& operator<<(const char* value) { return *this << std::string_view(value); }
   Statement& operator<<(const std::string& value) { return *this << std::string_view(value); }
   Statement& operator<<(bool value) { return *this << std::int64_t{value}; }
+  Statement& operator<<(double value);
   Statement& operator<<(int value) { return *this << std::int64_t{value}; }
   Statement& operator<<(Nanoseconds value) { return *this << std::int64_t{value.count()}; }
   Statement& operator<<(UtcTime value) { return *this << value.time_since_epoch(); }
@@ -57,6 +58,7 @@ class Statement {
   void run();
 
   [[nodiscard]] std::int64_t integer();
+  [[nodiscard]] double real();
   [[nodiscard]] std::string text();
   [[nodiscard]] bool boolean() { return integer() != 0; }
   [[nodiscard]] Nanoseconds nanoseconds() { return Nanoseconds{integer()}; }
@@ -92,6 +94,9 @@ class Database {
   [[nodiscard]] int changes() const noexcept { return sqlite3_changes(connection_); }
   /// Frames in the write-ahead log after the last commit of this connection.
   [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
+  [[nodiscard]] bool is_in_transaction() const noexcept {
+    return sqlite3_get_autocommit(connection_) == 0;
+  }
   /// Undoes the open transaction. After some errors (a full disk) SQLite has done so by itself.
   void roll_back() noexcept { sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr); }
   /// Copies what it can from the log into the file. The caller holds the write lock.

@@ -1,4 +1,4 @@
-// schema.cpp - the SQL of a ledger file, version 1.
+// schema.cpp - the SQL of a ledger file, version 1; upgrade.cpp makes it version 2.
 //
 // Money is two columns, units and picos (1e-12 of a unit), of one sign. Times are UTC in ns;
 // spans count ns of CLOCK_BOOTTIME from an attempt's start.
@@ -10,10 +10,14 @@
 namespace finops::ledger {
 namespace {
 
-constexpr std::array<const char*, 15> kJournalTables{
-    "prices",       "runs",        "attempts",     "attempt_budgets", "attempt_prices",
-    "attempt_ends", "settlements", "usage",        "charges",         "checkpoints",
-    "decisions",    "budgets",     "budget_lines", "budget_requests", "budget_rulings"};
+// In the order in which they refer to each other; the last six came with version 2.
+constexpr std::array<const char*, 21> kJournalTables{
+    "prices",         "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
+    "attempt_ends",   "settlements",    "usage",        "charges",           "checkpoints",
+    "decisions",      "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
+    "budget_terms",   "budget_parents", "notices",      "notice_deliveries", "telemetry",
+    "merged_attempts"};
+constexpr std::size_t kVersion1Tables = 15;
 
 constexpr const char* kJournal = R"sql(
 CREATE TABLE prices (
@@ -175,22 +179,34 @@ FROM decisions d JOIN attempts a USING (attempt_id) JOIN runs r USING (run_id);
 
 std::span<const char* const> journal_tables() noexcept { return kJournalTables; }
 
-void create_schema(Database& database) {
+void make_append_only(Database& database, const std::string& table) {
+  for (const std::string operation : {"UPDATE", "DELETE"}) {
+    database.execute(("CREATE TRIGGER " + table + "_no_" + operation + " BEFORE " + operation +
+                      " ON " + table + " BEGIN SELECT RAISE(ABORT, '" + table +
+                      " is append-only: a correction is a new row'); END")
+                         .c_str());
+  }
+}
+
+void create_schema_1(Database& database) {
   database.execute(kJournal);
   database.execute(kCaches);
   database.execute(kViews);
-  for (const char* table : kJournalTables) {
-    const std::string name(table);
-    for (const std::string operation : {"UPDATE", "DELETE"}) {
-      database.execute(("CREATE TRIGGER " + name + "_no_" + operation + " BEFORE " + operation +
-                        " ON " + name + " BEGIN SELECT RAISE(ABORT, '" + name +
-                        " is append-only: a correction is a new row'); END")
-                           .c_str());
-    }
+  for (std::size_t i = 0; i < kVersion1Tables; ++i) {
+    make_append_only(database, kJournalTables.at(i));
   }
   database.execute(("PRAGMA application_id=" + std::to_string(kApplicationId) +
-                    "; PRAGMA user_version=" + std::to_string(kSchemaVersion))
+                    "; PRAGMA user_version=1")
                        .c_str());
+}
+
+void upgrade_schema(Database& database, std::int64_t version) {
+  if (version < 1) {
+    create_schema_1(database);
+  }
+  if (version < 2) {
+    upgrade_schema_to_2(database);
+  }
 }
 
 }  // namespace finops::ledger

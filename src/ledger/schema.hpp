@@ -4,19 +4,27 @@
 #pragma once
 
 #include <span>
-#include <string_view>
+#include <string>
 
 #include "ledger/database.hpp"
 
 namespace finops::ledger {
 
 inline constexpr std::int64_t kApplicationId = 0x46494E4F;  // "FINO", PRAGMA application_id
-inline constexpr std::int64_t kSchemaVersion = 1;           // PRAGMA user_version
+inline constexpr std::int64_t kSchemaVersion = 2;           // PRAGMA user_version
 
 /// The append-only tables.
 [[nodiscard]] std::span<const char* const> journal_tables() noexcept;
 
-/// Creates everything in an empty file. The caller holds the write lock and a transaction.
-void create_schema(Database& database);
+/// Brings a file of `version` (0: an empty one) to kSchemaVersion. The caller holds the write lock
+/// and a transaction.
+void upgrade_schema(Database& database, std::int64_t version);
+
+/// The steps. Version 1 in an empty file; version 2 in one of version 1.
+void create_schema_1(Database& database);
+void upgrade_schema_to_2(Database& database);
+
+/// Forbids UPDATE and DELETE.
+void make_append_only(Database& database, const std::string& table);
 
 }  // namespace finops::ledger

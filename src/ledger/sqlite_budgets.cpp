@@ -1,18 +1,86 @@
-// sqlite_budgets.cpp - budgets, their double-entry lines, requests and rulings.
+// sqlite_budgets.cpp - budgets: their terms, windows, double-entry lines, parents and approvers.
+#include <algorithm>
+#include <charconv>
+
 #include "ledger/sqlite_ledger.hpp"
 
-#include <algorithm>
-
 namespace finops::ledger {
+namespace {
 
-BudgetAccounts SqliteLedger::load_balance(const BudgetId& budget_id) {
+constexpr int kDeepest = 20;  // organisation > team > ... : more is a mistake
+
+std::string percents_text(const std::vector<int>& percents) {
+  std::string text;
+  for (const int percent : percents) {
+    text += (text.empty() ? "" : ",") + std::to_string(percent);
+  }
+  return text;
+}
+
+std::vector<std::string> split_names(const std::string& text) {
+  std::vector<std::string> names;
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t to = std::min(text.find(',', from), text.size());
+    names.push_back(text.substr(from, to - from));
+    from = to + 1;
+  }
+  return names;
+}
+
+std::vector<int> parse_percents(const std::string& text) {
+  std::vector<int> percents;
+  for (const std::string& name : split_names(text)) {
+    int percent = 0;
+    std::from_chars(name.data(), name.data() + name.size(), percent);
+    percents.push_back(percent);
+  }
+  return percents;
+}
+
+void check_terms(const BudgetTerms& terms, Currency currency) {
+  FINOPS_REQUIRE(!terms.limit.is_negative(), ErrorCode::InvalidMoney,
+                 "a budget cannot be negative: " + terms.limit.str());
+  FINOPS_REQUIRE(terms.limit.currency() == currency, ErrorCode::CurrencyMismatch,
+                 "the budget is in " + currency.str() + ", its limit is " + terms.limit.str());
+  if (terms.burn_cap_per_hour.has_value()) {
+    const Money cap = *terms.burn_cap_per_hour;
+    FINOPS_REQUIRE(!cap.is_negative() && !cap.is_zero(), ErrorCode::InvalidMoney,
+                   "a burn cap must be above zero, not " + cap.str() + " per hour");
+    FINOPS_REQUIRE(cap.currency() == currency, ErrorCode::CurrencyMismatch,
+                   "the budget is in " + currency.str() + ", its burn cap is " + cap.str());
+  }
+  FINOPS_REQUIRE(terms.max_duration >= Nanoseconds::zero(), ErrorCode::InvalidArgument,
+                 "max_duration cannot be negative");
+  int last = 0;
+  for (const int percent : terms.warning_percents) {
+    FINOPS_REQUIRE(percent > last && percent <= 100, ErrorCode::InvalidArgument,
+                   "warning thresholds must rise and lie from 1 to 100 %, as in 50,80,95, not " +
+                       percents_text(terms.warning_percents));
+    last = percent;
+  }
+  for (const std::string& name : terms.approvers) {
+    FINOPS_REQUIRE(!name.empty() && name.find(',') == std::string::npos, ErrorCode::InvalidArgument,
+                   "an approver is a user's name without a comma, not '" + name + "'");
+  }
+}
+
+std::string window_event(const BudgetId& budget_id, UtcTime period_start) {
+  return budget_id.str() + "/" + std::to_string(period_start.time_since_epoch().count());
+}
+
+}  // namespace
+
+std::optional<BudgetAccounts> SqliteLedger::find_balance(const BudgetId& budget_id,
+                                                         UtcTime period_start) {
   const Currency currency = budget_currency(budget_id);
   Statement row = database_->prepare(
       "SELECT limit_units, limit_picos, available_units, available_picos, held_units, held_picos, "
       "spent_units, spent_picos, overspent_units, overspent_picos FROM budget_balances "
-      "WHERE budget_id=?");
-  row << budget_id.str();
-  FINOPS_ASSERT(row.step());
+      "WHERE budget_id=? AND period_start_ns=?");
+  row << budget_id.str() << period_start;
+  if (!row.step()) {
+    return std::nullopt;
+  }
   BudgetAccounts accounts = BudgetAccounts::zero(currency);
   accounts.limit = row.money(currency);
   accounts.available = row.money(currency);
@@ -23,88 +91,130 @@ BudgetAccounts SqliteLedger::load_balance(const BudgetId& budget_id) {
   return accounts;
 }
 
+BudgetAccounts SqliteLedger::load_balance(const BudgetId& budget_id, UtcTime period_start) {
+  const std::optional<BudgetAccounts> found = find_balance(budget_id, period_start);
+  FINOPS_ASSERT(found.has_value());
+  return *found;
+}
+
+void SqliteLedger::open_window(const BudgetId& budget_id, UtcTime period_start, UtcTime now) {
+  if (find_balance(budget_id, period_start).has_value()) {
+    return;
+  }
+  Statement balance =
+      database_->prepare("INSERT INTO budget_balances VALUES (?,?,0,0,0,0,0,0,0,0,0,0)");
+  balance << budget_id.str() << period_start;
+  balance.run();
+  BudgetLine line;
+  line.who = "finops";
+  line.why = "a new period";
+  line.recorded_at = now;
+  change_limit(budget_id, period_start, load_terms(budget_id).limit,
+               window_event(budget_id, period_start) + "/opened", line);
+}
+
 void SqliteLedger::post(const BudgetLine& line, const std::string& event_id) {
-  BudgetAccounts accounts = load_balance(line.budget_id);
+  BudgetAccounts accounts = load_balance(line.budget_id, line.period_start);
   apply(line, accounts);
   FINOPS_ASSERT(accounts.balances());
-  Statement insert = database_->prepare("INSERT INTO budget_lines VALUES (?,?,?,?,?,?,?,?,?,?)");
+  Statement insert = database_->prepare("INSERT INTO budget_lines VALUES (?,?,?,?,?,?,?,?,?,?,?)");
   insert << event_id << line.budget_id.str();
   insert.bind_text_or_null(line.attempt_id.str());
   insert << budget_account_name(line.from) << budget_account_name(line.to) << line.amount
-         << line.who << line.why << line.recorded_at;
+         << line.who << line.why << line.recorded_at << line.period_start;
   insert.run();
   Statement update = database_->prepare(
       "UPDATE budget_balances SET limit_units=?, limit_picos=?, available_units=?, "
       "available_picos=?, held_units=?, held_picos=?, spent_units=?, spent_picos=?, "
-      "overspent_units=?, overspent_picos=? WHERE budget_id=?");
+      "overspent_units=?, overspent_picos=? WHERE budget_id=? AND period_start_ns=?");
   update << accounts.limit << accounts.available << accounts.held << accounts.spent
-         << accounts.overspent << line.budget_id.str();
+         << accounts.overspent << line.budget_id.str() << line.period_start;
   update.run();
 }
 
-void SqliteLedger::post_for(AccountRow& row, const BudgetId& budget_id, BudgetAccount from,
-                            BudgetAccount to, Money amount, UtcTime now) {
-  if (amount.is_zero()) {
-    return;
+BudgetTerms SqliteLedger::load_terms(const BudgetId& budget_id) {
+  const std::vector<BudgetTermsChange> history = terms_history(budget_id);
+  FINOPS_ASSERT(!history.empty());
+  return history.back().terms;
+}
+
+std::vector<BudgetTermsChange> SqliteLedger::terms_history(const BudgetId& budget_id) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Currency currency = budget_currency(budget_id);
+  std::vector<BudgetTermsChange> history;
+  Statement rows = database_->prepare(
+      "SELECT sequence, limit_units, limit_picos, max_duration_ns, warning_percents, approvers, "
+      "who, why, recorded_at_ns, burn_cap_units, burn_cap_picos FROM budget_terms "
+      "WHERE budget_id=? ORDER BY sequence");
+  rows << budget_id.str();
+  while (rows.step()) {
+    BudgetTermsChange change;
+    change.budget_id = budget_id;
+    change.sequence = rows.integer();
+    change.terms.limit = rows.money(currency);
+    change.terms.max_duration = rows.nanoseconds();
+    change.terms.warning_percents = parse_percents(rows.text());
+    change.terms.approvers = split_names(rows.text());
+    change.who = rows.text();
+    change.why = rows.text();
+    change.recorded_at = rows.utc();
+    if (!rows.next_is_null()) {
+      change.terms.burn_cap_per_hour = rows.money(currency);
+    }
+    history.push_back(std::move(change));
   }
-  // Deterministic: the epoch this transaction ends with, and the line's number in it.
-  const std::string event_id = row.attempt_id.str() + "/budget/" +
-                               std::to_string(row.account.epoch + 1) + "." +
-                               std::to_string(++row.line_count);
-  post({.budget_id = budget_id,
-        .period_start = {},
-        .attempt_id = row.attempt_id,
-        .from = from,
-        .to = to,
-        .amount = amount,
-        .who = "finops",
-        .why = {},
-        .recorded_at = now},
-       event_id);
+  return history;
+}
+
+void SqliteLedger::insert_terms(const BudgetId& budget_id, const BudgetTerms& terms,
+                                const std::string& who, const std::string& why, UtcTime now) {
+  std::string approvers;
+  for (const std::string& name : terms.approvers) {
+    approvers += (approvers.empty() ? "" : ",") + name;
+  }
+  Statement insert = database_->prepare(
+      "INSERT INTO budget_terms VALUES (?1, (SELECT count(*) + 1 FROM budget_terms WHERE "
+      "budget_id=?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+  insert << budget_id.str() << terms.limit << terms.burn_cap_per_hour << terms.max_duration
+         << percents_text(terms.warning_percents) << approvers << who << why << now;
+  insert.run();
 }
 
 void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) {
-  const Money limit = terms.limit;
-  FINOPS_REQUIRE(!limit.is_negative(), ErrorCode::InvalidMoney,
-                 "a budget cannot be negative: " + limit.str());
-  FINOPS_REQUIRE(limit.currency() == budget.currency, ErrorCode::CurrencyMismatch,
-                 "the budget is in " + budget.currency.str() + ", its limit is " + limit.str());
+  check_terms(terms, budget.currency);
   write([&] {
-    if (const std::optional<BudgetSummary> known =
-            this->budget(budget.budget_id, budget.created_at)) {
-      const bool same = known->accounts.limit.currency() == limit.currency() &&
-                        known->accounts.limit == limit && known->budget.is_hard == budget.is_hard;
+    if (const std::optional<BudgetRecord> known = find_budget(budget.budget_id)) {
+      const Money limit = load_terms(budget.budget_id).limit;
+      const bool same = known->currency == budget.currency && limit == terms.limit &&
+                        known->is_hard == budget.is_hard && known->period == budget.period;
+      const auto describe = [](bool is_hard, const Money& amount, const Period& period) {
+        return std::string(is_hard ? "hard" : "soft") + " limit of " + amount.str() +
+               (period.is_lifetime() ? "" : " each " + period.str());
+      };
       FINOPS_REQUIRE(same, ErrorCode::BudgetMismatch,
                      "budget " + budget.budget_id.str() + " exists with a " +
-                         (known->budget.is_hard ? "hard" : "soft") + " limit of " +
-                         known->accounts.limit.str() + ", not a " +
-                         (budget.is_hard ? "hard" : "soft") + " one of " + limit.str() +
+                         describe(known->is_hard, limit, known->period) + ", not a " +
+                         describe(budget.is_hard, terms.limit, budget.period) +
                          "; ask for more with: finops budget request");
       return;
     }
-    Statement insert = database_->prepare("INSERT INTO budgets VALUES (?,?,?,?,?,?,?,?)");
-    insert << budget.budget_id.str() << budget_scope_name(budget.scope);
-    insert.bind_text_or_null({});
-    insert << budget.period.str() << budget.currency.str() << budget.is_hard << budget.created_by
-           << budget.created_at;
+    Statement insert = database_->prepare("INSERT INTO budgets VALUES (?,?,NULL,?,?,?,?,?)");
+    insert << budget.budget_id.str() << budget_scope_name(budget.scope) << budget.period.str()
+           << budget.currency.str() << budget.is_hard << budget.created_by << budget.created_at;
     insert.run();
-    Statement balance =
-        database_->prepare("INSERT INTO budget_balances VALUES (?,0,0,0,0,0,0,0,0,0,0)");
-    balance << budget.budget_id.str();
-    balance.run();
-    BudgetLine line;
-    line.who = budget.created_by;
-    line.why = "created";
-    line.recorded_at = budget.created_at;
-    change_limit(budget.budget_id, limit, budget.budget_id.str() + "/created", line);
+    insert_terms(budget.budget_id, terms, budget.created_by, "created", budget.created_at);
+    open_window(budget.budget_id, budget.period.window_at(budget.created_at).start,
+                budget.created_at);
   });
 }
 
-BudgetAccounts SqliteLedger::change_limit(const BudgetId& budget_id, Money new_limit,
-                                          const std::string& event, const BudgetLine& who_and_why) {
-  const BudgetAccounts before = load_balance(budget_id);
+BudgetAccounts SqliteLedger::change_limit(const BudgetId& budget_id, UtcTime period_start,
+                                          Money new_limit, const std::string& event,
+                                          const BudgetLine& who_and_why) {
+  const BudgetAccounts before = load_balance(budget_id, period_start);
   BudgetLine line = who_and_why;
   line.budget_id = budget_id;
+  line.period_start = period_start;
   const auto move = [&](BudgetAccount from, BudgetAccount to, Money amount, const char* suffix) {
     line.from = from;
     line.to = to;
@@ -126,83 +236,177 @@ BudgetAccounts SqliteLedger::change_limit(const BudgetId& budget_id, Money new_l
                        ": " + (before.spent + before.held).str() + " is spent or held");
     move(BudgetAccount::Available, BudgetAccount::Limit, less, "/limit");
   }
-  return load_balance(budget_id);
+  return load_balance(budget_id, period_start);
 }
 
 BudgetAccounts SqliteLedger::change_terms(const BudgetId& budget_id, const BudgetTerms& terms,
                                           const std::string& who, const std::string& why,
                                           UtcTime now) {
-  const Money new_limit = terms.limit;
-  FINOPS_REQUIRE(!new_limit.is_negative(), ErrorCode::InvalidMoney,
-                 "a budget cannot be negative: " + new_limit.str());
-  BudgetAccounts result = BudgetAccounts::zero(new_limit.currency());
+  BudgetAccounts result = BudgetAccounts::zero(terms.limit.currency());
   write([&] {
-    BudgetLine line;
-    line.who = who;
-    line.why = why;
-    line.recorded_at = now;
-    result = change_limit(budget_id, terms.limit, budget_id.str() + "/" + random_id_text(8), line);
+    const BudgetRecord budget = budget_record(budget_id);
+    check_terms(terms, budget.currency);
+    require_entitled(budget_id, who);
+    const UtcTime start = budget.period.window_at(now).start;
+    open_window(budget_id, start, now);
+    // A window that an approval has raised keeps that, unless the limit itself changes.
+    if (load_terms(budget_id).limit != terms.limit) {
+      std::vector<UtcTime> starts;
+      {
+        Statement windows = database_->prepare(
+            "SELECT period_start_ns FROM budget_balances WHERE budget_id=? AND "
+            "period_start_ns>=?");
+        windows << budget_id.str() << start;
+        while (windows.step()) {
+          starts.push_back(windows.utc());
+        }
+      }
+      BudgetLine line;
+      line.who = who;
+      line.why = why;
+      line.recorded_at = now;
+      const std::string change = random_id_text(8);
+      for (const UtcTime each : starts) {
+        change_limit(budget_id, each, terms.limit, window_event(budget_id, each) + "/" + change,
+                     line);
+      }
+    }
+    insert_terms(budget_id, terms, who, why, now);
+    result = load_balance(budget_id, start);
   });
   return result;
 }
 
-void SqliteLedger::add_request(const BudgetRequest& request) {
-  FINOPS_REQUIRE(!request.amount.is_negative() && !request.amount.is_zero(),
-                 ErrorCode::InvalidMoney,
-                 "a request must be for more than zero, not " + request.amount.str());
-  write([&] {
-    const Currency currency = budget_currency(request.budget_id);
-    FINOPS_REQUIRE(currency == request.amount.currency(), ErrorCode::CurrencyMismatch,
-                   "budget " + request.budget_id.str() + " is in " + currency.str() +
-                       ", the request in " + request.amount.currency().str());
-    Statement insert = database_->prepare(
-        "INSERT INTO budget_requests VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING");
-    insert << request.request_id.str() << request.budget_id.str();
-    insert.bind_text_or_null(request.run_id.str());
-    insert << request.amount << request.who << request.why << request.requested_at;
-    insert.run();
-  });
+BudgetId SqliteLedger::parent_of(const BudgetId& budget_id) {
+  Statement row = database_->prepare(
+      "SELECT parent_id FROM budget_parents WHERE child_id=? ORDER BY sequence DESC LIMIT 1");
+  row << budget_id.str();
+  if (row.step()) {
+    return BudgetId{row.text()};
+  }
+  // An experiment belongs to its project by itself.
+  constexpr std::string_view kExperiment = "experiment:";
+  const std::string& text = budget_id.str();
+  const std::size_t slash = text.find('/');
+  return text.starts_with(kExperiment) && slash != std::string::npos
+             ? BudgetId{"project:" + text.substr(kExperiment.size(), slash - kExperiment.size())}
+             : BudgetId{};
 }
 
-BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_approved,
-                                        const std::string& who, const std::string& why,
-                                        UtcTime now) {
-  BudgetRuling result;
+void SqliteLedger::set_parent(const Membership& membership) {
+  const BudgetId& child = membership.child_id;
+  const BudgetId& parent = membership.parent_id;
   write([&] {
-    const std::vector<RequestSummary> all = requests();
-    const auto found = std::find_if(all.begin(), all.end(), [&](const RequestSummary& summary) {
-      return summary.request.request_id == request_id;
-    });
-    FINOPS_REQUIRE(found != all.end(), ErrorCode::NotFound,
-                   "there is no budget request " + request_id.str() +
-                       "; see: finops budget history");
-    if (found->ruling.has_value()) {
-      FINOPS_REQUIRE((found->ruling->outcome == RulingOutcome::Approved) == is_approved,
-                     ErrorCode::Conflict,
-                     "request " + request_id.str() + " was " +
-                         (found->ruling->outcome == RulingOutcome::Approved ? "approved"
-                                                                            : "denied") +
-                         " by " + found->ruling->who + " already");
-      result = *found->ruling;
+    if (parent_of(child) == parent) {
       return;
     }
-    const BudgetRequest& request = found->request;
-    const Money old_limit = load_balance(request.budget_id).limit;
-    const Money new_limit = is_approved ? old_limit + request.amount : old_limit;
-    Statement insert = database_->prepare("INSERT INTO budget_rulings VALUES (?,?,?,?,?,?,?,?,?)");
-    insert << request_id.str() << is_approved << who << why << old_limit << new_limit << now;
+    require_entitled(child, membership.who);  // leaving a budget must not bypass its approvers
+    std::string path = child.str();
+    int depth = 0;
+    for (BudgetId above = parent; !above.empty(); above = parent_of(above)) {
+      path += " > " + above.str();
+      FINOPS_REQUIRE(above != child && ++depth < kDeepest, ErrorCode::InvalidArgument,
+                     "budgets cannot belong to each other in a circle: " + path);
+    }
+    Statement insert = database_->prepare(
+        "INSERT INTO budget_parents VALUES (?1, (SELECT count(*) + 1 FROM budget_parents WHERE "
+        "child_id=?1), ?2, ?3, ?4)");
+    insert << child.str() << parent.str() << membership.who << membership.recorded_at;
     insert.run();
-    BudgetLine line;
-    line.who = who;
-    line.why = "request " + request_id.str() + (why.empty() ? "" : ": " + why);
-    line.recorded_at = now;
-    change_limit(request.budget_id, new_limit, "request/" + request_id.str(), line);
-    result = {request_id, is_approved ? RulingOutcome::Approved : RulingOutcome::Denied,
-              who,        why,
-              old_limit,  new_limit,
-              now};
   });
-  return result;
+}
+
+std::vector<Membership> SqliteLedger::memberships() {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  std::vector<Membership> memberships;
+  Statement rows = database_->prepare(
+      "SELECT child_id, parent_id, who, recorded_at_ns FROM budget_parents p WHERE sequence = "
+      "(SELECT max(sequence) FROM budget_parents q WHERE q.child_id = p.child_id) AND "
+      "parent_id <> '' ORDER BY child_id");
+  while (rows.step()) {
+    Membership membership;
+    membership.child_id = BudgetId{rows.text()};
+    membership.parent_id = BudgetId{rows.text()};
+    membership.who = rows.text();
+    membership.recorded_at = rows.utc();
+    memberships.push_back(std::move(membership));
+  }
+  return memberships;
+}
+
+std::vector<BudgetSummary> SqliteLedger::budget_chain(const std::string& project,
+                                                      const std::string& experiment,
+                                                      const std::string& user_name, UtcTime now) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  std::vector<BudgetSummary> chain;
+  const auto add = [&](const BudgetId& budget_id) {
+    if (const std::optional<BudgetRecord> found = find_budget(budget_id)) {
+      chain.push_back(summarise_budget(*found, now));
+    }
+  };
+  int depth = 0;
+  for (BudgetId id = experiment_budget_id(project, experiment); !id.empty() && depth < kDeepest;
+       id = parent_of(id), ++depth) {
+    add(id);
+  }
+  add(BudgetId{"user:" + user_name});
+  return chain;
+}
+
+std::vector<std::string> SqliteLedger::approvers_of(const BudgetId& budget_id) {
+  int depth = 0;
+  for (BudgetId id = budget_id; !id.empty() && depth < kDeepest; id = parent_of(id), ++depth) {
+    if (find_budget(id).has_value()) {
+      if (std::vector<std::string> own = load_terms(id).approvers; !own.empty()) {
+        return own;
+      }
+    }
+  }
+  return {};
+}
+
+void SqliteLedger::require_entitled(const BudgetId& budget_id, const std::string& who) {
+  const std::vector<std::string> approvers = approvers_of(budget_id);
+  std::string names;
+  for (const std::string& name : approvers) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  FINOPS_REQUIRE(approvers.empty() || std::ranges::find(approvers, who) != approvers.end(),
+                 ErrorCode::NotEntitled,
+                 who + " may not change " + budget_id.str() + "; ask one of: " + names);
+}
+
+Money SqliteLedger::burn_of(const BudgetId& budget_id, Currency currency) {
+  Money burn = Money::zero(currency);
+  Statement rows = database_->prepare(
+      "SELECT p.currency, p.list_unit_price_units, p.list_unit_price_picos, a.used_micro_gpus, "
+      "a.block_micro_gpus FROM attempt_budgets l JOIN accounts c USING (attempt_id) JOIN attempts "
+      "a USING (attempt_id) JOIN prices p ON p.price_id = a.price_id "
+      "WHERE l.budget_id=? AND c.state='OPEN'");
+  rows << budget_id.str();
+  while (rows.step()) {
+    const Currency own(rows.text());
+    const Money price = rows.money(own);
+    const std::int64_t used = rows.integer();
+    burn += Rate(price, used, rows.integer()).hourly();
+  }
+  return burn;
+}
+
+void SqliteLedger::require_burn_cap(const AttemptRecord& attempt, const Rate& rate) {
+  for (const BudgetId& budget_id : attempt.budget_chain) {
+    const BudgetRecord budget = budget_record(budget_id);
+    const std::optional<Money> cap = load_terms(budget_id).burn_cap_per_hour;
+    if (!budget.is_hard || !cap.has_value()) {
+      continue;
+    }
+    const Money burn = burn_of(budget_id, budget.currency);
+    FINOPS_REQUIRE(burn + rate.hourly() <= *cap, ErrorCode::BurnCapExceeded,
+                   "budget " + budget_id.str() + " allows " + cap->str() + " per hour: " +
+                       burn.str() + " is running, and this run would add " + rate.hourly().str() +
+                       ". Wait until another run ends, or raise it with: finops budget set " +
+                       budget_id.str() + " --burn-cap AMOUNT");
+  }
 }
 
 }  // namespace finops::ledger

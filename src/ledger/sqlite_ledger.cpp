@@ -89,18 +89,27 @@ void SqliteLedger::open_schema() {
     return is_empty ? 0 : user.integer();
   };
   std::int64_t version = version_of_file();
-  if (version == 0 && !options_.read_only) {
+  if (version < kSchemaVersion && !options_.read_only) {
     const WriteLock lock(path_ + ".lock", options_.busy_timeout);
     database_->execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
-    version = version_of_file();  // another process may have been first
-    if (version == 0) {
-      create_schema(*database_);
-      version = kSchemaVersion;
+    try {
+      version = version_of_file();  // another process may have been first
+      if (version < kSchemaVersion) {
+        upgrade_schema(*database_, version);
+        version = kSchemaVersion;
+      }
+      database_->execute("COMMIT");
+    } catch (...) {
+      database_->roll_back();
+      throw;
     }
-    database_->execute("COMMIT");
   }
   FINOPS_REQUIRE(version != 0, ErrorCode::LedgerUnavailable,
                  "the ledger " + path_ + " is empty: nothing has been tracked yet");
+  FINOPS_REQUIRE(version >= kSchemaVersion, ErrorCode::UnsupportedSchema,
+                 path_ + " has schema " + std::to_string(version) + ", this finops writes " +
+                     std::to_string(kSchemaVersion) +
+                     "; it is upgraded by any command that writes, such as: finops guard --once");
   FINOPS_REQUIRE(version <= kSchemaVersion, ErrorCode::UnsupportedSchema,
                  path_ + " has schema " + std::to_string(version) + ", this finops knows " +
                      std::to_string(kSchemaVersion) +
@@ -121,8 +130,53 @@ void SqliteLedger::commit() {
   }
 }
 
+// One write among those of `together`: what it did is undone alone if it throws.
+void SqliteLedger::write_inside(const std::function<void()>& body) {
+  FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,
+                 "the ledger is not written any more (" + refusal_ + ")");
+  FINOPS_REQUIRE(broken_.empty(), ErrorCode::LedgerUnavailable,
+                 "nothing more is written in this round: " + broken_);
+  database_->execute("SAVEPOINT one");
+  try {
+    body();
+  } catch (const InternalError& error) {
+    refusal_ = error.what();
+    throw;  // `together` rolls all of it back
+  } catch (...) {
+    if (database_->is_in_transaction()) {
+      database_->execute("ROLLBACK TO one; RELEASE one");
+    } else {
+      broken_ = "the disk refused a write";  // SQLite undid the whole by itself
+    }
+    throw;
+  }
+  database_->execute("RELEASE one");
+}
+
+void SqliteLedger::together(const std::function<void()>& body) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  FINOPS_ASSERT(!is_together_);
+  write([&] {
+    is_together_ = true;
+    broken_.clear();
+    try {
+      body();
+    } catch (...) {
+      is_together_ = false;
+      throw;
+    }
+    is_together_ = false;
+    FINOPS_REQUIRE(refusal_.empty() && broken_.empty(), ErrorCode::LedgerUnavailable,
+                   "an error inside undid the whole: " + refusal_ + broken_);
+  });
+}
+
 void SqliteLedger::write(const std::function<void()>& body) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  if (is_together_) {
+    write_inside(body);
+    return;
+  }
   FINOPS_REQUIRE(!options_.read_only, ErrorCode::LedgerUnavailable,
                  "the ledger is open for reading only");
   FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,
@@ -173,11 +227,16 @@ void SqliteLedger::open_account(const AttemptRecord& attempt) {
   std::optional<Money> held;
   std::optional<Money> charged;
   if (!attempt.price_id.empty()) {
-    Statement price = database_->prepare("SELECT currency FROM prices WHERE price_id=?");
+    Statement price = database_->prepare(
+        "SELECT currency, list_unit_price_units, list_unit_price_picos FROM prices WHERE "
+        "price_id=?");
     price << attempt.price_id.str();
     FINOPS_REQUIRE(price.step(), ErrorCode::NotFound,
                    "price " + attempt.price_id.str() + " is not in the ledger");
-    charged = Money::zero(Currency(price.text()));
+    const Currency currency(price.text());
+    charged = Money::zero(currency);
+    require_burn_cap(attempt, Rate(price.money(currency), attempt.used_micro_gpus,
+                                   attempt.block_micro_gpus));
   }
   if (!attempt.budget_chain.empty()) {
     FINOPS_REQUIRE(charged.has_value(), ErrorCode::UnpricedResource,
@@ -206,8 +265,10 @@ AttemptRecord SqliteLedger::add_attempt(const AttemptRecord& attempt) {
       return;
     }
     Statement count = database_->prepare(
-        "SELECT count(*), coalesce(sum(c.state = 'OPEN'), 0) FROM attempts a JOIN accounts c "
-        "USING (attempt_id) WHERE a.run_id=?");
+        "SELECT (SELECT coalesce(max(attempt_number), 0) FROM attempts WHERE run_id=?1), "
+        "coalesce(sum(c.state = 'OPEN'), 0) FROM attempts a JOIN accounts c "
+        "USING (attempt_id) WHERE a.run_id=?1 AND a.attempt_id NOT IN (SELECT attempt_id FROM "
+        "merged_attempts)");
     count << attempt.run_id.str();
     count.step();
     stored.attempt_number = static_cast<std::int32_t>(count.integer()) + 1;
@@ -295,21 +356,24 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
     const auto bind = [&stored](Statement& statement) {
       statement << stored.attempt_id.str() << stored.sequence << directive_name(stored.directive)
                 << rule_name(stored.rule) << rung_name(stored.rung) << stored.reason
-                << stored.decided_by << stored.decided_at;
+                << stored.decided_by << stored.decided_at << stored.is_dry_run;
     };
     Statement insert = database_->prepare(
         "INSERT INTO decisions (attempt_id, sequence, directive, rule, rung, reason, decided_by, "
-        "decided_at_ns) VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) DO NOTHING");
+        "decided_at_ns, is_dry_run) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (attempt_id, sequence) "
+        "DO "
+        "NOTHING");
     bind(insert);
     insert.run();
     if (database_->changes() == 0) {
       Statement same = database_->prepare(
           "SELECT count(*) FROM decisions WHERE attempt_id=? AND sequence=? AND directive=? AND "
-          "rule=? AND rung=? AND reason=? AND decided_by=? AND decided_at_ns=?");
+          "rule=? AND rung=? AND reason=? AND decided_by=? AND decided_at_ns=? AND is_dry_run=?");
       bind(same);
       require_known(same, "decision " + std::to_string(stored.sequence) + " of attempt " +
                               stored.attempt_id.str());
     }
+    notify_dry_run(stored);
   });
   return stored;
 }

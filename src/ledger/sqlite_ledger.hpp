@@ -1,6 +1,7 @@
 // sqlite_ledger.hpp - the ledger on one SQLite file.
 //
-// Owns: the class; its parts are in sqlite_{ledger,money,budgets,queries,verify}.cpp.
+// Owns: the class; its parts are in sqlite_{ledger,money,holds,budgets,requests,notices,queries,
+// verify,merge}.cpp.
 // Invariants: every write runs inside `write`: under the write lock, in BEGIN IMMEDIATE, committed
 // with synchronous=FULL; after an internal error or a failed commit it refuses to write.
 #pragma once
@@ -16,6 +17,14 @@
 
 namespace finops::ledger {
 
+/// One budget of an attempt's chain.
+struct ChainLink {
+  BudgetId budget_id;
+  Period period;
+  bool is_hard = true;
+  Currency currency = Currency::usd();
+};
+
 /// A row of the cache table `accounts` with what belongs to it.
 struct AccountRow {
   AttemptId attempt_id;
@@ -23,7 +32,7 @@ struct AccountRow {
   std::int64_t usage_count = 0;
   UtcTime started_at{};
   PriceId price_id;
-  std::vector<BudgetId> budget_chain;
+  std::vector<ChainLink> chain;
   int line_count = 0;  ///< lines written in this transaction, for their event ids
 };
 
@@ -31,6 +40,7 @@ class SqliteLedger final : public Ledger {
  public:
   SqliteLedger(const std::string& path, const LedgerOptions& options);
 
+  void together(const std::function<void()>& body) override;
   void add_run(const RunRecord& run) override;
   AttemptRecord add_attempt(const AttemptRecord& attempt) override;
   void add_price(const PriceRow& price) override;
@@ -63,6 +73,7 @@ class SqliteLedger final : public Ledger {
   void add_telemetry(std::span<const TelemetryWindow> windows) override;
   std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) override;
   MergeReport merge(const std::string& other_path, UtcTime now) override;
+  void copy_to(const std::string& path) override;
 
   std::vector<RunSummary> runs(const RunFilter& filter) override;
   std::vector<AttemptSummary> attempts(const RunId& run_id) override;
@@ -87,6 +98,7 @@ class SqliteLedger final : public Ledger {
   // sqlite_ledger.cpp
   void open_schema();
   void write(const std::function<void()>& body);
+  void write_inside(const std::function<void()>& body);
   void commit();
   void open_account(const AttemptRecord& attempt);
 
@@ -98,36 +110,78 @@ class SqliteLedger final : public Ledger {
   void insert_usage(AccountRow& row, Nanoseconds from, Nanoseconds to, UsageKind kind);
   void charge_slice(AccountRow& row, std::int64_t sequence, Nanoseconds from, Nanoseconds to,
                     UtcTime now);
-  void spend(AccountRow& row, Money cost, UtcTime now);
-  void top_up(AccountRow& row, Money wanted, UtcTime now);
-  void release(AccountRow& row, Money amount, UtcTime now);
   void insert_settlement(AccountRow& row, const char* outcome, const std::string& who, UtcTime now);
 
+  // sqlite_holds.cpp
+  void spend(AccountRow& row, Money cost, Nanoseconds at, UtcTime now);
+  void top_up(AccountRow& row, Money wanted, UtcTime now);
+  Money grant(AccountRow& row, Money missing, Nanoseconds at, UtcTime now);
+  void release_all(AccountRow& row, UtcTime now);
+  Money load_hold(const AccountRow& row, const ChainLink& link, UtcTime period_start);
+  void change_hold(const AccountRow& row, const ChainLink& link, UtcTime period_start, Money held);
+  void post_for(AccountRow& row, const ChainLink& link, UtcTime period_start, BudgetAccount from,
+                BudgetAccount to, Money amount, UtcTime now);
+
   // sqlite_budgets.cpp
-  BudgetAccounts load_balance(const BudgetId& budget_id);
+  std::optional<BudgetAccounts> find_balance(const BudgetId& budget_id, UtcTime period_start);
+  BudgetAccounts load_balance(const BudgetId& budget_id, UtcTime period_start);
+  void open_window(const BudgetId& budget_id, UtcTime period_start, UtcTime now);
   void post(const BudgetLine& line, const std::string& event_id);
-  void post_for(AccountRow& row, const BudgetId& budget_id, BudgetAccount from, BudgetAccount to,
-                Money amount, UtcTime now);
-  BudgetAccounts change_limit(const BudgetId& budget_id, Money new_limit, const std::string& event,
-                              const BudgetLine& who_and_why);
+  BudgetTerms load_terms(const BudgetId& budget_id);
+  void insert_terms(const BudgetId& budget_id, const BudgetTerms& terms, const std::string& who,
+                    const std::string& why, UtcTime now);
+  BudgetAccounts change_limit(const BudgetId& budget_id, UtcTime period_start, Money new_limit,
+                              const std::string& event, const BudgetLine& who_and_why);
+  BudgetId parent_of(const BudgetId& budget_id);
+  std::vector<std::string> approvers_of(const BudgetId& budget_id);
+  void require_entitled(const BudgetId& budget_id, const std::string& who);
+  Money burn_of(const BudgetId& budget_id, Currency currency);
+  void require_burn_cap(const AttemptRecord& attempt, const Rate& rate);
+
+  // sqlite_requests.cpp
+  std::optional<RequestSummary> request(const RequestId& request_id);
+  RequestSummary read_request(Statement& rows);
+  void insert_ruling(const BudgetRuling& ruling);
+
+  // sqlite_notices.cpp
+  void notify(NoticeKind kind, const std::string& notice_id, const BudgetId& budget_id,
+              const AttemptId& attempt_id, const std::string& text, UtcTime now);
+  void notify_spent(const AccountRow& row, const ChainLink& link, const PeriodWindow& window,
+                    Money before, UtcTime now);
+  void notify_end(const AccountRow& row, const AttemptEnd& end, std::optional<Money> uncertain);
+  void notify_dry_run(const DecisionRecord& decision);
+  std::string label_of(const AttemptId& attempt_id);
 
   // sqlite_queries.cpp
   Currency budget_currency(const BudgetId& budget_id);
+  BudgetRecord budget_record(const BudgetId& budget_id);
+  std::optional<BudgetRecord> find_budget(const BudgetId& budget_id);
+  BudgetSummary summarise_budget(const BudgetRecord& record, UtcTime now);
   AttemptRecord read_attempt(Statement& row);
   RunSummary read_run_summary(Statement& row);
   AttemptSummary summarise(AttemptRecord attempt);
-  std::vector<BudgetId> chain_of(const AttemptId& attempt_id);
+  std::vector<BudgetId> budget_ids_of(const AttemptId& attempt_id);
+  std::vector<ChainLink> chain_of(const AttemptId& attempt_id);
+
+  // sqlite_merge.cpp
+  MergeReport merge_attached(const std::string& origin, UtcTime now);
+  void refuse_other_content();
+  std::int64_t insert_missing(const char* sql);
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);
   void verify_accounts(VerifyReport& report);
   void verify_account(const AccountRow& row, VerifyReport& report);
+  void verify_windows(const BudgetId& budget_id, VerifyReport& report);
+  void verify_holds(const AccountRow& row, VerifyReport& report);
 
   std::string path_;
   LedgerOptions options_;
   std::recursive_mutex mutex_;  // one connection, so one caller at a time
   std::unique_ptr<Database> database_;
-  std::string refusal_;  // why nothing is written any more; empty: all is well
+  bool is_together_ = false;  // writes join the transaction of `together`
+  std::string broken_;        // why that transaction is gone; empty: it stands
+  std::string refusal_;       // why nothing is written any more; empty: all is well
 };
 
 }  // namespace finops::ledger

@@ -1,10 +1,12 @@
-// sqlite_money.cpp - the atomic moves of an attempt's money.
+// sqlite_money.cpp - the atomic moves of an attempt's money: usage, charges, its end.
 //
 // Every function here runs inside one `write`: usage, charge, budget lines and caches change
 // together or not at all.
 #include "ledger/sqlite_ledger.hpp"
 
 #include <algorithm>
+
+#include "ledger/windows.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -52,7 +54,7 @@ AccountRow SqliteLedger::load_account(const AttemptId& attempt_id) {
     }
     account.charged = row.money(currency);
   }
-  result.budget_chain = chain_of(attempt_id);
+  result.chain = chain_of(attempt_id);
   return result;
 }
 
@@ -98,59 +100,22 @@ void SqliteLedger::charge_slice(AccountRow& row, std::int64_t sequence, Nanoseco
          << cost.currency().str() << cost << cost;
   insert.run();
   row.account.charged = row.account.charged.value() + cost;
-  spend(row, cost, now);
-}
-
-void SqliteLedger::spend(AccountRow& row, Money cost, UtcTime now) {
-  if (!row.account.held.has_value()) {
-    return;
-  }
-  const Money from_held = std::min(cost, *row.account.held);
-  const Money rest = cost - from_held;
-  for (const BudgetId& budget_id : row.budget_chain) {
-    post_for(row, budget_id, BudgetAccount::Held, BudgetAccount::Spent, from_held, now);
-    const Money from_available = std::min(rest, load_balance(budget_id).available);
-    post_for(row, budget_id, BudgetAccount::Available, BudgetAccount::Spent, from_available, now);
-    post_for(row, budget_id, BudgetAccount::Overspent, BudgetAccount::Spent, rest - from_available,
-             now);
-  }
-  row.account.held = *row.account.held - from_held;
-}
-
-void SqliteLedger::top_up(AccountRow& row, Money wanted, UtcTime now) {
-  if (!row.account.held.has_value()) {
-    return;
-  }
-  const Money missing = wanted - *row.account.held;
-  Money granted = std::max(missing, Money::zero(wanted.currency()));
-  for (const BudgetId& budget_id : row.budget_chain) {
-    granted = std::min(granted, load_balance(budget_id).available);
-  }
-  for (const BudgetId& budget_id : row.budget_chain) {
-    post_for(row, budget_id, BudgetAccount::Available, BudgetAccount::Held, granted, now);
-  }
-  row.account.held = *row.account.held + granted;
-  row.account.is_exhausted = granted < missing;
-}
-
-void SqliteLedger::release(AccountRow& row, Money amount, UtcTime now) {
-  for (const BudgetId& budget_id : row.budget_chain) {
-    post_for(row, budget_id, BudgetAccount::Held, BudgetAccount::Available, amount, now);
-  }
-  row.account.held = row.account.held.value() - amount;
+  spend(row, cost, from, now);
 }
 
 void SqliteLedger::advance(AccountRow& row, Nanoseconds elapsed, UsageKind kind, UtcTime now) {
-  const Nanoseconds from = row.account.settled;
-  if (elapsed <= from) {
-    return;
-  }
-  insert_usage(row, from, elapsed, kind);
-  if (kind == UsageKind::METERED) {
-    if (row.account.rate.has_value()) {
-      charge_slice(row, row.usage_count, from, elapsed, now);
+  // A slice lies in one window of every budget, so that each of them is charged where it was used.
+  Nanoseconds from = row.account.settled;
+  while (from < elapsed) {
+    const Nanoseconds to = std::min(elapsed, next_boundary(row.chain, row.started_at, from));
+    insert_usage(row, from, to, kind);
+    if (kind == UsageKind::METERED) {
+      if (row.account.rate.has_value()) {
+        charge_slice(row, row.usage_count, from, to, now);
+      }
+      row.account.settled = to;
     }
-    row.account.settled = elapsed;
+    from = to;
   }
 }
 
@@ -159,9 +124,7 @@ void SqliteLedger::insert_settlement(AccountRow& row, const char* outcome, const
   Statement insert = database_->prepare("INSERT INTO settlements VALUES (?,?,?,?)");
   insert << row.attempt_id.str() << outcome << who << now;
   insert.run();  // the primary key makes a second settlement impossible
-  if (row.account.held.has_value()) {
-    release(row, *row.account.held, now);
-  }
+  release_all(row, now);
   row.account.state = AccountState::SETTLED;
 }
 
@@ -203,18 +166,19 @@ AttemptAccount SqliteLedger::close(const CloseRequest& request) {
     end << row.attempt_id.str() << run_status_name(request.end.status) << request.end.reason << now;
     end.run();
     const Nanoseconds certain = row.account.settled;
+    std::optional<Money> uncertain;
     advance(row, request.gone_at, UsageKind::UNCERTAIN, now);
     if (request.gone_at <= certain) {
       insert_settlement(row, "EXACT", "finops", now);
     } else {
       row.account.state = AccountState::SUSPECT;
-      if (row.account.held.has_value()) {
-        const Rate& rate = row.account.rate.value();
-        const Money uncertain = rate.cost_of(request.gone_at) - rate.cost_of(certain);
-        top_up(row, uncertain, now);
-        release(row, std::max(Money::zero(rate.currency()), *row.account.held - uncertain), now);
+      if (row.account.rate.has_value()) {
+        uncertain = row.account.rate->cost_of(request.gone_at) - row.account.rate->cost_of(certain);
+        release_all(row, now);
+        top_up(row, *uncertain, now);
       }
     }
+    notify_end(row, request.end, uncertain);
     store_account(row);
     result = row.account;
   });
@@ -231,9 +195,10 @@ AttemptAccount SqliteLedger::settle_suspect(const AttemptId& attempt_id, Suspect
     if (row.account.state == AccountState::SUSPECT) {
       if (outcome == SuspectOutcome::Spent) {
         Statement uncertain = database_->prepare(
-            "SELECT sequence, from_ns, to_ns FROM usage WHERE attempt_id=? AND kind='UNCERTAIN'");
+            "SELECT sequence, from_ns, to_ns FROM usage WHERE attempt_id=? AND kind='UNCERTAIN' "
+            "ORDER BY sequence");
         uncertain << attempt_id.str();
-        if (uncertain.step()) {
+        while (uncertain.step()) {
           const std::int64_t sequence = uncertain.integer();
           const Nanoseconds from = uncertain.nanoseconds();
           const Nanoseconds to = uncertain.nanoseconds();

@@ -34,23 +34,32 @@ void add_cost(std::optional<Money>& sum, const std::optional<Money>& part) {
 
 }  // namespace
 
-std::vector<BudgetId> SqliteLedger::chain_of(const AttemptId& attempt_id) {
-  std::vector<BudgetId> chain;
+std::vector<BudgetId> SqliteLedger::budget_ids_of(const AttemptId& attempt_id) {
+  std::vector<BudgetId> ids;
   Statement rows = database_->prepare(
       "SELECT budget_id FROM attempt_budgets WHERE attempt_id=? ORDER BY position");
   rows << attempt_id.str();
   while (rows.step()) {
-    chain.emplace_back(rows.text());
+    ids.emplace_back(rows.text());
   }
-  return chain;
+  return ids;
 }
 
-Currency SqliteLedger::budget_currency(const BudgetId& budget_id) {
-  Statement row = database_->prepare("SELECT currency FROM budgets WHERE budget_id=?");
-  row << budget_id.str();
-  FINOPS_REQUIRE(row.step(), ErrorCode::NotFound,
-                 "there is no budget '" + budget_id.str() + "'; see: finops budget show");
-  return Currency(row.text());
+std::vector<ChainLink> SqliteLedger::chain_of(const AttemptId& attempt_id) {
+  std::vector<ChainLink> chain;
+  Statement rows = database_->prepare(
+      "SELECT budget_id, period, is_hard, currency FROM attempt_budgets JOIN budgets USING "
+      "(budget_id) WHERE attempt_id=? ORDER BY position");
+  rows << attempt_id.str();
+  while (rows.step()) {
+    ChainLink link;
+    link.budget_id = BudgetId{rows.text()};
+    link.period = Period::parse(rows.text());
+    link.is_hard = rows.boolean();
+    link.currency = Currency(rows.text());
+    chain.push_back(std::move(link));
+  }
+  return chain;
 }
 
 AttemptRecord SqliteLedger::read_attempt(Statement& row) {
@@ -73,7 +82,7 @@ AttemptRecord SqliteLedger::read_attempt(Statement& row) {
   attempt.started_at.utc = row.utc();
   attempt.started_at.boot = BootTime{row.nanoseconds()};
   attempt.started_at.monotonic = MonotonicTime{row.nanoseconds()};
-  attempt.budget_chain = chain_of(attempt.attempt_id);
+  attempt.budget_chain = budget_ids_of(attempt.attempt_id);
   return attempt;
 }
 
@@ -96,9 +105,9 @@ AttemptSummary SqliteLedger::summarise(AttemptRecord attempt) {
   }
   summary.metered_time = row.account.settled;
   Statement uncertain = database_->prepare(
-      "SELECT from_ns, to_ns FROM usage WHERE attempt_id=? AND kind='UNCERTAIN'");
+      "SELECT min(from_ns), max(to_ns) FROM usage WHERE attempt_id=? AND kind='UNCERTAIN'");
   uncertain << attempt.attempt_id.str();
-  if (row.account.state == AccountState::SUSPECT && uncertain.step()) {
+  if (row.account.state == AccountState::SUSPECT && uncertain.step() && !uncertain.next_is_null()) {
     const Nanoseconds from = uncertain.nanoseconds();
     const Nanoseconds to = uncertain.nanoseconds();
     summary.uncertain_time = to - from;
@@ -153,6 +162,8 @@ RunSummary SqliteLedger::read_run_summary(Statement& row) {
   run.fork_of = RunId{row.text()};
   run.tags = row.text();
   run.created_at = row.utc();
+  // An attempt on another host, brought in by a merge, may run beside the newest one.
+  bool is_running = false;
   for (const AttemptSummary& attempt : attempts(run.run_id)) {
     summary.started_at =
         summary.attempt_count == 0 ? attempt.attempt.started_at.utc : summary.started_at;
@@ -164,6 +175,12 @@ RunSummary SqliteLedger::read_run_summary(Statement& row) {
     summary.status = attempt.end ? attempt.end->status : RunStatus::RUNNING;
     summary.reason = attempt.end ? attempt.end->reason : "";
     summary.ended_at = attempt.end ? attempt.end->ended_at : UtcTime{};
+    is_running = is_running || !attempt.end.has_value();
+  }
+  if (is_running) {
+    summary.status = RunStatus::RUNNING;
+    summary.reason.clear();
+    summary.ended_at = {};
   }
   return summary;
 }
@@ -190,9 +207,10 @@ std::vector<SuspectAttempt> SqliteLedger::suspects() {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   std::vector<SuspectAttempt> suspects;
   Statement rows = database_->prepare(
-      "SELECT c.attempt_id, u.to_ns - u.from_ns, e.ended_at_ns FROM accounts c "
+      "SELECT c.attempt_id, sum(u.to_ns - u.from_ns), e.ended_at_ns FROM accounts c "
       "JOIN usage u USING (attempt_id) JOIN attempt_ends e USING (attempt_id) "
-      "WHERE c.state='SUSPECT' AND u.kind='UNCERTAIN'");
+      "WHERE c.state='SUSPECT' AND u.kind='UNCERTAIN' AND c.attempt_id NOT IN "
+      "(SELECT attempt_id FROM merged_attempts) GROUP BY c.attempt_id");
   while (rows.step()) {
     SuspectAttempt suspect;
     suspect.attempt_id = AttemptId{rows.text()};
@@ -209,7 +227,8 @@ std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
   Statement rows = database_->prepare(
       "SELECT c.settled_ns, " FINOPS_ATTEMPT_COLUMNS
       "FROM attempts a JOIN accounts c USING (attempt_id) LEFT JOIN attempt_prices l USING "
-      "(attempt_id) WHERE a.price_id IS NULL AND l.price_id IS NULL");
+      "(attempt_id) WHERE a.price_id IS NULL AND l.price_id IS NULL AND a.attempt_id NOT IN "
+      "(SELECT attempt_id FROM merged_attempts)");
   while (rows.step()) {
     UnpricedAttempt entry;
     entry.unpriced_time = rows.nanoseconds();
@@ -219,114 +238,14 @@ std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
   return unpriced;
 }
 
-std::vector<BudgetSummary> SqliteLedger::budgets(UtcTime now) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
-  std::vector<BudgetSummary> summaries;
-  Statement rows = database_->prepare(
-      "SELECT b.budget_id, b.scope, b.period, b.currency, b.is_hard, "
-      "b.created_by, b.created_at_ns, (SELECT count(*) FROM attempt_budgets l JOIN accounts c "
-      "USING (attempt_id) WHERE l.budget_id = b.budget_id AND c.state <> 'SETTLED') "
-      "FROM budgets b ORDER BY b.budget_id");
-  while (rows.step()) {
-    BudgetSummary summary;
-    summary.budget.budget_id = BudgetId{rows.text()};
-    summary.budget.scope =
-        parse_word<BudgetScope>(rows.text(),
-                                {BudgetScope::Experiment, BudgetScope::Project, BudgetScope::Team,
-                                 BudgetScope::Organisation, BudgetScope::User},
-                                &budget_scope_name);
-    summary.budget.period = Period::parse(rows.text());
-    summary.budget.currency = Currency(rows.text());
-    summary.budget.is_hard = rows.boolean();
-    summary.budget.created_by = rows.text();
-    summary.budget.created_at = rows.utc();
-    summary.open_lease_count = rows.integer();
-    summaries.push_back(std::move(summary));
-  }
-  for (BudgetSummary& summary : summaries) {
-    summary.accounts = load_balance(summary.budget.budget_id);
-    summary.terms.limit = summary.accounts.limit;
-    summary.window = summary.budget.period.window_at(now);
-  }
-  return summaries;
-}
-
-std::optional<BudgetSummary> SqliteLedger::budget(const BudgetId& budget_id, UtcTime now) {
-  for (BudgetSummary& summary : budgets(now)) {
-    if (summary.budget.budget_id == budget_id) {
-      return summary;
-    }
-  }
-  return std::nullopt;
-}
-
-std::vector<BudgetLine> SqliteLedger::budget_lines(const BudgetId& budget_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
-  const Currency currency = budget_currency(budget_id);
-  std::vector<BudgetLine> lines;
-  Statement rows = database_->prepare(
-      "SELECT attempt_id, from_account, to_account, amount_units, amount_picos, who, why, "
-      "recorded_at_ns FROM budget_lines WHERE budget_id=? ORDER BY rowid");
-  rows << budget_id.str();
-  while (rows.step()) {
-    BudgetLine line;
-    line.budget_id = budget_id;
-    line.attempt_id = AttemptId{rows.text()};
-    line.from = parse_budget_account(rows.text());
-    line.to = parse_budget_account(rows.text());
-    line.amount = rows.money(currency);
-    line.who = rows.text();
-    line.why = rows.text();
-    line.recorded_at = rows.utc();
-    lines.push_back(std::move(line));
-  }
-  return lines;
-}
-
-std::vector<RequestSummary> SqliteLedger::requests() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
-  std::vector<RequestSummary> summaries;
-  Statement rows = database_->prepare(
-      "SELECT b.currency, q.request_id, q.budget_id, q.run_id, q.amount_units, q.amount_picos, "
-      "q.who, q.why, q.requested_at_ns, r.is_approved, r.who, r.why, r.old_limit_units, "
-      "r.old_limit_picos, r.new_limit_units, r.new_limit_picos, r.ruled_at_ns "
-      "FROM budget_requests q JOIN budgets b USING (budget_id) "
-      "LEFT JOIN budget_rulings r USING (request_id) ORDER BY q.rowid");
-  while (rows.step()) {
-    const Currency currency(rows.text());
-    RequestSummary summary;
-    BudgetRequest& request = summary.request;
-    request.request_id = RequestId{rows.text()};
-    request.budget_id = BudgetId{rows.text()};
-    request.run_id = RunId{rows.text()};
-    request.amount = rows.money(currency);
-    request.who = rows.text();
-    request.why = rows.text();
-    request.requested_at = rows.utc();
-    if (!rows.next_is_null()) {
-      BudgetRuling ruling;
-      ruling.request_id = request.request_id;
-      ruling.outcome = rows.boolean() ? RulingOutcome::Approved : RulingOutcome::Denied;
-      ruling.who = rows.text();
-      ruling.why = rows.text();
-      ruling.old_limit = rows.money(currency);
-      ruling.new_limit = rows.money(currency);
-      ruling.ruled_at = rows.utc();
-      summary.ruling = std::move(ruling);
-    }
-    summaries.push_back(std::move(summary));
-  }
-  return summaries;
-}
-
 std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
                                                     std::int64_t limit) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   std::vector<DecisionRecord> decisions;
   // In the order of recording: a wall clock may jump.
   Statement rows = database_->prepare(
-      "SELECT attempt_id, sequence, directive, rule, rung, reason, decided_by, decided_at_ns "
-      "FROM decisions WHERE ?1='' OR attempt_id=?1 "
+      "SELECT attempt_id, sequence, directive, rule, rung, reason, decided_by, decided_at_ns, "
+      "is_dry_run FROM decisions WHERE ?1='' OR attempt_id=?1 "
       "ORDER BY rowid DESC LIMIT ?2");
   rows << attempt_id.str() << limit;
   while (rows.step()) {
@@ -342,6 +261,7 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
     decision.reason = rows.text();
     decision.decided_by = rows.text();
     decision.decided_at = rows.utc();
+    decision.is_dry_run = rows.boolean();
     decisions.push_back(std::move(decision));
   }
   std::reverse(decisions.begin(), decisions.end());

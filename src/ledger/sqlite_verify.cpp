@@ -18,21 +18,62 @@ void compare(VerifyReport& report, const std::string& what, const Money& journal
 }  // namespace
 
 void SqliteLedger::verify_budgets(VerifyReport& report) {
-  for (const BudgetSummary& summary : budgets(UtcTime{})) {
+  std::vector<BudgetId> ids;
+  {
+    Statement rows = database_->prepare("SELECT budget_id FROM budgets ORDER BY budget_id");
+    while (rows.step()) {
+      ids.emplace_back(rows.text());
+    }
+  }
+  for (const BudgetId& budget_id : ids) {
     ++report.budget_count;
-    const std::string id = summary.budget.budget_id.str();
-    BudgetAccounts rebuilt = BudgetAccounts::zero(summary.budget.currency);
-    for (const BudgetLine& line : budget_lines(summary.budget.budget_id)) {
-      apply(line, rebuilt);
+    verify_windows(budget_id, report);
+    if (terms_history(budget_id).empty()) {
+      report.problems.push_back(budget_id.str() + ": has no terms");
     }
-    if (!rebuilt.balances()) {
-      report.problems.push_back(id + ": the journal's lines do not balance");
+  }
+}
+
+void SqliteLedger::verify_windows(const BudgetId& budget_id, VerifyReport& report) {
+  const Currency currency = budget_currency(budget_id);
+  std::map<UtcTime, BudgetAccounts> rebuilt;
+  for (const BudgetLine& line : budget_lines(budget_id)) {
+    apply(line,
+          rebuilt.try_emplace(line.period_start, BudgetAccounts::zero(currency)).first->second);
+  }
+  std::map<UtcTime, Money> held_by_runs;
+  {
+    Statement windows = database_->prepare(
+        "SELECT period_start_ns, held_units, held_picos FROM holds WHERE budget_id=?");
+    windows << budget_id.str();
+    while (windows.step()) {
+      const UtcTime start = windows.utc();
+      held_by_runs.try_emplace(start, Money::zero(currency)).first->second +=
+          windows.money(currency);
     }
-    compare(report, id + ", limit", rebuilt.limit, summary.accounts.limit);
-    compare(report, id + ", available", rebuilt.available, summary.accounts.available);
-    compare(report, id + ", held", rebuilt.held, summary.accounts.held);
-    compare(report, id + ", spent", rebuilt.spent, summary.accounts.spent);
-    compare(report, id + ", overspent", rebuilt.overspent, summary.accounts.overspent);
+    Statement cached =
+        database_->prepare("SELECT period_start_ns FROM budget_balances WHERE budget_id=?");
+    cached << budget_id.str();
+    while (cached.step()) {  // a window with a limit of zero has no line
+      rebuilt.try_emplace(cached.utc(), BudgetAccounts::zero(currency));
+    }
+  }
+  for (const auto& [start, accounts] : rebuilt) {
+    const std::string id =
+        budget_id.str() + (start == UtcTime{} ? "" : " from " + format_utc(start));
+    const std::optional<BudgetAccounts> cache = find_balance(budget_id, start);
+    if (!accounts.balances() || !cache.has_value()) {
+      report.problems.push_back(id + ": the journal's lines do not balance or have no account");
+      continue;
+    }
+    compare(report, id + ", limit", accounts.limit, cache->limit);
+    compare(report, id + ", available", accounts.available, cache->available);
+    compare(report, id + ", held", accounts.held, cache->held);
+    compare(report, id + ", spent", accounts.spent, cache->spent);
+    compare(report, id + ", overspent", accounts.overspent, cache->overspent);
+    const auto held = held_by_runs.find(start);
+    compare(report, id + ", held by its runs", cache->held,
+            held == held_by_runs.end() ? Money::zero(currency) : held->second);
   }
 }
 
@@ -44,18 +85,30 @@ void SqliteLedger::verify_accounts(VerifyReport& report) {
       attempt_ids.emplace_back(all.text());
     }
   }
-  std::map<BudgetId, Money> held_by_accounts;
   for (const AttemptId& attempt_id : attempt_ids) {
     ++report.attempt_count;
     const AccountRow row = load_account(attempt_id);
     verify_account(row, report);
-    for (const BudgetId& budget_id : row.budget_chain) {
-      const Money held = row.account.held.value();
-      held_by_accounts.try_emplace(budget_id, Money::zero(held.currency())).first->second += held;
-    }
+    verify_holds(row, report);
   }
-  for (const auto& [budget_id, held] : held_by_accounts) {
-    compare(report, budget_id.str() + ", held by its runs", load_balance(budget_id).held, held);
+}
+
+// A hard budget holds the whole lease, a soft one at most that.
+void SqliteLedger::verify_holds(const AccountRow& row, VerifyReport& report) {
+  for (const ChainLink& link : row.chain) {
+    Money held = Money::zero(link.currency);
+    Statement holds = database_->prepare(
+        "SELECT held_units, held_picos FROM holds WHERE attempt_id=? AND budget_id=?");
+    holds << row.attempt_id.str() << link.budget_id.str();
+    while (holds.step()) {
+      held += holds.money(link.currency);
+    }
+    const Money lease = row.account.held.value();
+    if (link.is_hard ? held != lease : held > lease) {
+      report.problems.push_back("attempt " + row.attempt_id.str() + ": its lease is " +
+                                lease.str() + ", and it holds " + held.str() + " of " +
+                                link.budget_id.str());
+    }
   }
 }
 
@@ -70,12 +123,13 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
   usage << attempt_id.str();
   std::int64_t count = 0;
   Nanoseconds reached{};
+  Nanoseconds last{};  // where the slice before ended, uncertain ones included
   std::optional<Money> charged = row.account.charged;
   charged = charged.has_value() ? std::optional(Money::zero(charged->currency())) : charged;
   while (usage.step()) {
     const std::int64_t sequence = usage.integer();
     const Nanoseconds from = usage.nanoseconds();
-    const bool in_order = sequence == ++count && from == reached;
+    const bool in_order = sequence == ++count && from == last;
     const Nanoseconds to = usage.nanoseconds();
     const bool is_metered = usage.text() == "METERED";
     const bool is_spent = is_metered || usage.text() == "SPENT";
@@ -83,6 +137,7 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
     if (!in_order) {
       report.problems.push_back(id + ": slice " + std::to_string(count) + " leaves a gap");
     }
+    last = to;
     reached = is_spent ? to : reached;
     if (is_spent && charged.has_value()) {
       if (usage.next_is_null()) {

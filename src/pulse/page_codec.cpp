@@ -102,10 +102,12 @@ struct Flat {
   std::string run_id, attempt_id, boot_id;
   std::int64_t pid = 0, start_ticks = 0, utc = 0, boot = 0, monotonic = 0, flags = 0;
   std::int64_t silence_limit = 0, term = 0, gap = 0, stop = 0, quantum = 0;
+  std::int64_t max_duration = 0;
 };
 
+// A later version only adds fields at the end.
 template <class Visitor, class Info, class FlatType>
-void visit_fields(Visitor& visit, Info& info, FlatType& flat) {
+void visit_fields(Visitor& visit, Info& info, FlatType& flat, std::uint32_t version) {
   visit(flat.run_id), visit(flat.attempt_id), visit(info.parent_run_id), visit(info.project);
   visit(info.experiment), visit(info.name), visit(info.user_name), visit(info.host);
   visit(info.resource), visit(info.price_id), visit(info.budget_id);
@@ -114,6 +116,9 @@ void visit_fields(Visitor& visit, Info& info, FlatType& flat) {
   visit(flat.boot_id), visit(flat.pid), visit(flat.start_ticks), visit(flat.utc);
   visit(flat.boot), visit(flat.monotonic), visit(flat.flags), visit(flat.silence_limit);
   visit(flat.term), visit(flat.gap), visit(flat.stop), visit(flat.quantum);
+  if (version >= 2) {
+    visit(flat.max_duration);
+  }
 }
 
 Flat flatten(const PageInfo& info) {
@@ -133,6 +138,7 @@ Flat flatten(const PageInfo& info) {
   flat.gap = info.check_gap.count();
   flat.stop = info.stop_time.count();
   flat.quantum = info.billing_quantum.count();
+  flat.max_duration = info.max_duration.count();
   return flat;
 }
 
@@ -153,6 +159,7 @@ void unflatten(const Flat& flat, PageInfo& info) {
   info.check_gap = Nanoseconds{flat.gap};
   info.stop_time = Nanoseconds{flat.stop};
   info.billing_quantum = Nanoseconds{flat.quantum};
+  info.max_duration = Nanoseconds{flat.max_duration};
 }
 
 // A checksum shows damage, not malice: what comes from a file is checked for sense as well.
@@ -174,8 +181,8 @@ std::string find_nonsense(const PageInfo& info) {
     return "its currency is no currency";
   }
   constexpr Nanoseconds kYear = std::chrono::hours{24 * 366};
-  for (const Nanoseconds span : {info.silence_limit, info.lease_term, info.check_gap,
-                                 info.stop_time, info.billing_quantum}) {
+  for (const Nanoseconds span : {info.silence_limit, info.max_duration, info.lease_term,
+                                 info.check_gap, info.stop_time, info.billing_quantum}) {
     if (span < Nanoseconds::zero() || span > kYear) {
       return "one of its time limits is out of range";
     }
@@ -193,20 +200,13 @@ std::uint32_t slot_checksum(const CheckpointSlot& slot) noexcept {
   return crc32(bytes.data(), bytes.size());
 }
 
-template <std::size_t Size>
-void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), Size - 1);
-  std::memcpy(target.data(), text.data(), size);
-  std::fill(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), '\0');
-}
-
 }  // namespace
 
 void encode(const PageInfo& info, StaticPart& part) {
   std::array<char, kPayloadCapacity> payload{};
   Writer writer(payload.data());
   const Flat flat = flatten(info);
-  visit_fields(writer, info, flat);
+  visit_fields(writer, info, flat, kPageVersion);
   const Header header{.magic = kMagic,
                       .version = kPageVersion,
                       .payload_size = static_cast<std::uint32_t>(writer.size()),
@@ -224,9 +224,9 @@ std::optional<PageInfo> decode(const StaticPart& part, std::string& why) {
     why = "it is not a live page";
     return std::nullopt;
   }
-  if (header.version != kPageVersion) {
+  if (header.version < kOldestPageVersion || header.version > kPageVersion) {
     why = "it has page version " + std::to_string(header.version) + ", this finops knows " +
-          std::to_string(kPageVersion);
+          std::to_string(kOldestPageVersion) + " to " + std::to_string(kPageVersion);
     return std::nullopt;
   }
   const char* payload = copy.bytes.data() + sizeof header;
@@ -238,7 +238,7 @@ std::optional<PageInfo> decode(const StaticPart& part, std::string& why) {
   PageInfo info;
   Flat flat;
   Reader reader(payload, header.payload_size);
-  visit_fields(reader, info, flat);
+  visit_fields(reader, info, flat, header.version);
   unflatten(flat, info);
   why = reader.is_whole() ? find_nonsense(info) : "its fields do not fill it";
   return why.empty() ? std::optional(info) : std::nullopt;
@@ -273,13 +273,6 @@ std::optional<PageCheckpoint> read_checkpoint(const PageLayout& page) {
     }
   }
   return newest;
-}
-
-void write_directive(PageLayout& page, std::uint32_t directive, std::uint32_t rule,
-                     std::string_view reason) {
-  copy_text(page.reason, reason);
-  page.agent.rule.store(rule, std::memory_order_relaxed);
-  page.agent.directive.store(directive, std::memory_order_release);
 }
 
 std::string read_reason(const PageLayout& page) {

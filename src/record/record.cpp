@@ -139,6 +139,9 @@ std::string_view charge_category_name(ChargeCategory category) noexcept {
 std::string_view budget_scope_name(BudgetScope scope) noexcept {
   return name_of(kBudgetScopes, scope);
 }
+BudgetScope parse_budget_scope(std::string_view name) {
+  return value_of(kBudgetScopes, name, "scope of a budget");
+}
 std::string_view budget_account_name(BudgetAccount account) noexcept {
   return name_of(kBudgetAccounts, account);
 }
@@ -193,7 +196,7 @@ BudgetScope parse_budget_id(const BudgetId& budget_id) {
                  ErrorCode::InvalidArgument,
                  "not a budget's id: '" + text.substr(0, 60) +
                      "'; give its scope and name, such as project:vision or team:research");
-  const BudgetScope scope = value_of(kBudgetScopes, text.substr(0, colon), "scope of a budget");
+  const BudgetScope scope = parse_budget_scope(text.substr(0, colon));
   const bool has_slash = text.find('/', colon) != std::string::npos;
   FINOPS_REQUIRE(has_slash == (scope == BudgetScope::Experiment), ErrorCode::InvalidArgument,
                  "'" + text + "': an experiment is named experiment:PROJECT/EXPERIMENT, and no " +

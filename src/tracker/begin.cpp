@@ -1,6 +1,7 @@
 // begin.cpp - begins an attempt step by step.
 #include "tracker/begin.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -9,12 +10,14 @@
 #include "finops/agent/settle.hpp"
 #include "finops/base/error.hpp"
 #include "finops/detect/environment.hpp"
+#include "tracker/chain.hpp"
 
 namespace finops::tracker {
 namespace {
 
 constexpr std::size_t kPagesSettledAtStart = 200;  // keeps `init` quick whatever others left
 constexpr Nanoseconds kInitTimeout = std::chrono::seconds{5};
+constexpr Nanoseconds kLongestDuration = std::chrono::hours{24 * 366};  // what a page can hold
 
 void check_name(const char* what, const std::string& text, bool is_required) {
   FINOPS_REQUIRE(!is_required || !text.empty(), ErrorCode::InvalidArgument,
@@ -26,23 +29,6 @@ void check_name(const char* what, const std::string& text, bool is_required) {
     FINOPS_REQUIRE(static_cast<unsigned char>(c) >= 32, ErrorCode::InvalidArgument,
                    std::string(what) + " has a control character");
   }
-}
-
-void check_options(const RunOptions& options) {
-  check_name("project", options.project, true);
-  check_name("experiment", options.experiment, true);
-  check_name("name", options.name, false);
-  FINOPS_REQUIRE(options.project.find('/') == std::string::npos, ErrorCode::InvalidArgument,
-                 "project must not have a '/': '" + options.project + "'");
-  FINOPS_REQUIRE(!options.budget || !options.budget->is_negative(), ErrorCode::InvalidMoney,
-                 "a budget cannot be negative: " +
-                     (options.budget ? options.budget->str() : std::string()));
-  FINOPS_REQUIRE(!options.is_long_running || !options.long_running_reason.empty(),
-                 ErrorCode::InvalidArgument,
-                 "long_running needs a reason, which every report shows");
-  FINOPS_REQUIRE(!options.silence_limit || *options.silence_limit > Nanoseconds::zero(),
-                 ErrorCode::InvalidArgument, "silence_limit must be above zero");
-  budget::check_terms(options.lease_terms);
 }
 
 std::string installed_price_book() {
@@ -62,12 +48,14 @@ struct Start {
   std::optional<Home> home;
   std::unique_ptr<Ledger> ledger;
   std::optional<Quote> quote;
-  BudgetId budget_id;
-  bool is_hard_budget = true;
+  std::vector<BudgetSummary> chain;
+  bool is_hard_budget = true;  // whether any of the chain is
+  RunId wanted_run_id;         // empty: a new one
   RunRecord run;
   BegunAttempt begun;
 
   void warn(const std::string& message) { begun.warnings.push_back(message); }
+  [[nodiscard]] bool needs_money() const { return !chain.empty() && is_hard_budget; }
 };
 
 // Opens home and ledger. A failure is a warning where only observation is lost.
@@ -165,28 +153,50 @@ void find_budget(Start& start) {
     terms.limit = *options.budget;
     start.ledger->ensure_budget(budget, terms);
   }
-  const std::optional<BudgetSummary> found = start.ledger->budget(budget_id, start.now.utc);
-  if (!found.has_value()) {
+  // A budget holds for all runs in its scope, also for those that do not mention it.
+  start.chain = start.ledger->budget_chain(options.project, options.experiment,
+                                           start.environment.user_name, start.now.utc);
+  if (start.chain.empty()) {
     return;
   }
-  // An experiment's budget holds for all its runs, also for those that do not mention it.
-  start.budget_id = budget_id;
-  start.is_hard_budget = found->budget.is_hard;
+  start.is_hard_budget = std::ranges::any_of(
+      start.chain, [](const BudgetSummary& found) { return found.budget.is_hard; });
   FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
-                 "budget " + budget_id.str() +
+                 "budget " + start.chain.front().budget.budget_id.str() +
                      " needs a price, and this run has none; give "
                      "resources= or price=\"24 USD/h\", or set one with: finops prices set");
-  const Rate rate = start.quote->rate();
-  FINOPS_REQUIRE(rate.currency() == found->budget.currency, ErrorCode::CurrencyMismatch,
-                 "budget " + budget_id.str() + " is in " + found->budget.currency.str() +
-                     ", the price in " + rate.currency().str());
-  FINOPS_REQUIRE(!found->budget.is_hard ||
-                     is_worth_a_start(rate, found->accounts.available, options.lease_terms),
-                 ErrorCode::BudgetExhausted,
-                 "budget " + budget_id.str() + " has " + found->accounts.available.str() + " of " +
-                     found->accounts.limit.str() + " left: less than a start and a stop at " +
-                     rate.hourly().str() + "/h cost. Ask for more with: finops budget request " +
-                     options.project + "/" + options.experiment + " AMOUNT --why REASON");
+  check_chain(start.chain, start.quote->rate(), options.lease_terms, start.begun.warnings);
+}
+
+// A run that the ledger knows goes on as its next attempt.
+void continue_run(Start& start, const RunSummary& found) {
+  const RunId& run_id = found.run.run_id;
+  FINOPS_REQUIRE(!found.metered_cost || !start.quote ||
+                     found.metered_cost->currency() == start.quote->rate().currency(),
+                 ErrorCode::CurrencyMismatch,
+                 "run " + run_id.str() + " has cost " +
+                     (found.metered_cost ? found.metered_cost->str() : std::string()) +
+                     " so far; resume it with a price in the same currency");
+  start.run = found.run;
+  start.begun.earlier_cost = found.metered_cost;
+  start.begun.resume_from = start.ledger->last_checkpoint(run_id);
+}
+
+// What FINOPS_RUN_ID or the job's scheduler names may be there already: a restart, a requeue.
+void find_wanted_run(Start& start) {
+  RunFilter filter;
+  filter.run_id = start.wanted_run_id;
+  const std::vector<RunSummary> found = start.ledger->runs(filter);
+  if (found.empty()) {
+    return;
+  }
+  const RunRecord& run = found[0].run;
+  FINOPS_REQUIRE(
+      run.project == start.options.project && run.experiment == start.options.experiment,
+      ErrorCode::Conflict,
+      "run " + run.run_id.str() + " belongs to " + run.project + "/" + run.experiment + ", not to " +
+          start.options.project + "/" + start.options.experiment + "; choose another run id");
+  continue_run(start, found[0]);
 }
 
 void find_run(Start& start) {
@@ -210,19 +220,14 @@ void find_run(Start& start) {
     if (!found.empty()) {
       FINOPS_REQUIRE(found[0].status != RunStatus::RUNNING, ErrorCode::Conflict,
                      "run " + options.resume + " is still running; it cannot be resumed");
-      run = found[0].run;
-      start.begun.earlier_cost = found[0].metered_cost;
-      FINOPS_REQUIRE(!found[0].metered_cost || !start.quote ||
-                         found[0].metered_cost->currency() == start.quote->rate().currency(),
-                     ErrorCode::CurrencyMismatch,
-                     "run " + run.run_id.str() + " has cost " +
-                         (found[0].metered_cost ? found[0].metered_cost->str() : std::string()) +
-                         " so far; resume it with a price in the same currency");
-      start.begun.resume_from = start.ledger->last_checkpoint(run.run_id);
+      continue_run(start, found[0]);
     }
   }
+  if (run.run_id.empty() && !start.wanted_run_id.empty() && start.ledger != nullptr) {
+    find_wanted_run(start);
+  }
   if (run.run_id.empty()) {
-    run.run_id = new_run_id();
+    run.run_id = start.wanted_run_id.empty() ? new_run_id() : start.wanted_run_id;
     run.name = options.name;
     run.user_name = start.environment.user_name;
     run.parent_run_id = RunId{options.parent};
@@ -246,7 +251,7 @@ pulse::PageInfo make_page_info(const Start& start) {
   info.user_name = start.environment.user_name;
   info.host = start.environment.host;
   info.resource = options.resources;
-  info.budget_id = start.budget_id.str();
+  info.budget_id = start.chain.empty() ? "" : start.chain.front().budget.budget_id.str();
   info.long_running_reason = options.long_running_reason;
   if (start.quote.has_value()) {
     const StoredMoney price = start.quote->price.list_unit_price.to_stored();
@@ -260,6 +265,7 @@ pulse::PageInfo make_page_info(const Start& start) {
   info.process = current_process();
   info.started_at = start.now;
   info.silence_limit = options.silence_limit.value_or(Nanoseconds::zero());
+  info.max_duration = max_duration_of(start.chain, options.max_duration);
   info.lease_term = options.lease_terms.term;
   info.check_gap = options.lease_terms.check_gap;
   info.stop_time = options.lease_terms.stop_time;
@@ -277,8 +283,8 @@ void make_page(Start& start) {
       start.begun.page = pulse::OwnPage::create(start.home->live_path(), info);
       return;
     } catch (const Error& error) {
-      const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
-      if (error.code() == ErrorCode::InvalidArgument || is_needed || !start.options.fail_open) {
+      if (error.code() == ErrorCode::InvalidArgument || start.needs_money() ||
+          !start.options.fail_open) {
         throw;
       }
       start.warn(std::string("the run goes on unseen by the guard: ") + error.what());
@@ -305,31 +311,58 @@ void register_attempt(Start& start) {
   attempt.price_id = PriceId{info.price_id};
   attempt.used_micro_gpus = info.used_micro_gpus;
   attempt.block_micro_gpus = info.block_micro_gpus;
-  if (!start.budget_id.empty()) {
-    attempt.budget_chain.push_back(start.budget_id);
+  for (const BudgetSummary& found : start.chain) {
+    attempt.budget_chain.push_back(found.budget.budget_id);
   }
   attempt.is_long_running = info.is_long_running;
   attempt.long_running_reason = info.long_running_reason;
   attempt.started_at = info.started_at;
   start.begun.attempt_number = ledger.add_attempt(attempt).attempt_number;
   start.begun.account = ledger.account(info.attempt_id);
-  if (!start.budget_id.empty()) {
+  if (!start.chain.empty()) {
     start.begun.account = agent::settle_and_renew(ledger, info, *start.begun.account,
                                                   Nanoseconds::zero(), start.now.utc);
   }
   start.begun.ledger_path = start.home->ledger_path();
 }
 
-}  // namespace
-
-bool is_worth_a_start(const Rate& rate, Money available, const budget::LeaseTerms& terms) {
-  return rate.affordable(available) > budget::reserve_span(terms);
+// Whether the caller must hear of it whatever fail_open says.
+bool is_for_the_caller(const Start& start, const std::exception& error) {
+  const auto* known = dynamic_cast<const Error*>(&error);
+  // A Conflict: somebody else resumed this run. A burn cap is a budget's word.
+  const bool is_refusal = known != nullptr && (known->code() == ErrorCode::Conflict ||
+                                               known->code() == ErrorCode::BurnCapExceeded);
+  return is_refusal || start.needs_money() || !start.options.fail_open;
 }
 
-BegunAttempt begin(const RunOptions& options, bool is_command) {
+}  // namespace
+
+void check_options(const RunOptions& options) {
+  check_name("project", options.project, true);
+  check_name("experiment", options.experiment, true);
+  check_name("name", options.name, false);
+  FINOPS_REQUIRE(options.project.find('/') == std::string::npos, ErrorCode::InvalidArgument,
+                 "project must not have a '/': '" + options.project + "'");
+  FINOPS_REQUIRE(!options.budget || !options.budget->is_negative(), ErrorCode::InvalidMoney,
+                 "a budget cannot be negative: " +
+                     (options.budget ? options.budget->str() : std::string()));
+  FINOPS_REQUIRE(!options.is_long_running || !options.long_running_reason.empty(),
+                 ErrorCode::InvalidArgument,
+                 "long_running needs a reason, which every report shows");
+  FINOPS_REQUIRE(!options.silence_limit || *options.silence_limit > Nanoseconds::zero(),
+                 ErrorCode::InvalidArgument, "silence_limit must be above zero");
+  FINOPS_REQUIRE(!options.max_duration || (*options.max_duration > Nanoseconds::zero() &&
+                                           *options.max_duration <= kLongestDuration),
+                 ErrorCode::InvalidArgument,
+                 "max_duration must be above zero and at most 366 days; leave it out for no limit");
+  budget::check_terms(options.lease_terms);
+}
+
+BegunAttempt begin(const RunOptions& options, bool is_command, const RunId& wanted_run_id) {
   check_options(options);
   Start start{.options = options};
   start.is_command = is_command;
+  start.wanted_run_id = wanted_run_id;
   open_store(start);
   if (start.ledger != nullptr) {
     settle_what_others_left(start);
@@ -338,16 +371,13 @@ BegunAttempt begin(const RunOptions& options, bool is_command) {
   find_budget(start);
   find_run(start);
   make_page(start);
+  start.begun.page->add_user();
   start.begun.home_path = start.home.has_value() ? start.home->path : "";
   if (start.ledger != nullptr) {
     try {
       register_attempt(start);
     } catch (const std::exception& error) {
-      const bool is_needed = !start.budget_id.empty() && start.is_hard_budget;
-      const auto* known = dynamic_cast<const Error*>(&error);
-      // A Conflict is the caller's: somebody else resumed this run.
-      const bool is_conflict = known != nullptr && known->code() == ErrorCode::Conflict;
-      if (is_needed || !options.fail_open || is_conflict) {
+      if (is_for_the_caller(start, error)) {
         start.begun.page->remove();
         throw;
       }
@@ -355,43 +385,6 @@ BegunAttempt begin(const RunOptions& options, bool is_command) {
     }
   }
   return std::move(start.begun);
-}
-
-std::optional<BegunAttempt> attach(const RunOptions& options) {
-  const detect::Environment environment = detect::read_environment();
-  if (environment.attempt_id.empty()) {
-    return std::nullopt;
-  }
-  BegunAttempt begun;
-  begun.is_attached = true;
-  try {
-    const Home home = open_home(options.home);
-    begun.home_path = home.path;
-    begun.page = pulse::OwnPage::attach(home.live_path(), AttemptId{environment.attempt_id});
-    const pulse::PageInfo& info = begun.page->info();
-    if (info.project != options.project || info.experiment != options.experiment) {
-      begun.warnings.push_back("`finops run` started this as " + info.project + "/" +
-                               info.experiment + ", not as " + options.project + "/" +
-                               options.experiment + "; its word counts");
-    }
-    const std::unique_ptr<Ledger> ledger = open_ledger(home.ledger_path(), {});
-    begun.ledger_path = home.ledger_path();
-    begun.resume_from = ledger->last_checkpoint(info.run_id);
-    for (const AttemptSummary& attempt : ledger->attempts(info.run_id)) {
-      if (attempt.attempt.attempt_id == info.attempt_id) {
-        begun.attempt_number = attempt.attempt.attempt_number;
-      } else if (attempt.metered_cost.has_value()) {
-        begun.earlier_cost = begun.earlier_cost ? *begun.earlier_cost + *attempt.metered_cost
-                                                : *attempt.metered_cost;
-      }
-    }
-  } catch (const Error& error) {
-    if (begun.page == nullptr) {
-      return std::nullopt;  // a stale variable: the attempt it names is over
-    }
-    begun.warnings.push_back(std::string("the ledger cannot be read: ") + error.what());
-  }
-  return begun;
 }
 
 }  // namespace finops::tracker

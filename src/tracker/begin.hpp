@@ -1,6 +1,7 @@
 // begin.hpp - how an attempt begins: checked, priced, on its page, in the ledger, with a lease.
 //
-// Owns: BegunAttempt, begin, attach. Shared by Run and CommandRun; private to tracker.
+// Owns: BegunAttempt, begin. Shared by Run and CommandRun; private to tracker.
+// Does not own: how ranks of one host find each other (join.hpp).
 // Invariant: the page comes before the ledger's rows, so that a crash in between leaves something
 // that can be settled.
 #pragma once
@@ -19,10 +20,12 @@
 namespace finops::tracker {
 
 struct BegunAttempt {
-  std::unique_ptr<pulse::OwnPage> page;
+  std::shared_ptr<pulse::OwnPage> page;  ///< its user is counted already
   std::string home_path;
-  std::string ledger_path;  ///< empty: no ledger could be had
-  bool is_attached = false;
+  std::string ledger_path;   ///< empty: no ledger could be had
+  bool is_attached = false;  ///< another process, or an earlier run of this one, began it
+  bool is_group = false;     ///< other ranks of this host will attach
+  std::string group_name;    ///< of the job's group file; empty: none
   int attempt_number = 1;
   std::optional<AttemptAccount> account;
   std::optional<Money> earlier_cost;  ///< of the run's earlier attempts
@@ -30,14 +33,12 @@ struct BegunAttempt {
   std::vector<std::string> warnings;
 };
 
-/// Begins a new attempt. `is_command`: for `finops run`. Throws as Run::start does.
-[[nodiscard]] BegunAttempt begin(const RunOptions& options, bool is_command);
+/// Throws Error(InvalidArgument) or Error(InvalidMoney) for what a caller got wrong.
+void check_options(const RunOptions& options);
 
-/// Attaches to the attempt that `finops run` began, if the environment names one that is alive.
-[[nodiscard]] std::optional<BegunAttempt> attach(const RunOptions& options);
-
-/// Whether `available` pays for a start and a stop: less than a reserve is not worth a start.
-[[nodiscard]] bool is_worth_a_start(const Rate& rate, Money available,
-                                    const budget::LeaseTerms& terms);
+/// Begins a new attempt, of the run `wanted_run_id` if that is not empty (it may exist already).
+/// `is_command`: for `finops run`. Throws as Run::start does.
+[[nodiscard]] BegunAttempt begin(const RunOptions& options, bool is_command,
+                                 const RunId& wanted_run_id = {});
 
 }  // namespace finops::tracker

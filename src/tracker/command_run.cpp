@@ -5,6 +5,7 @@
 
 #include "finops/base/error.hpp"
 #include "tracker/begin.hpp"
+#include "tracker/chain.hpp"
 
 namespace finops {
 
@@ -36,7 +37,8 @@ AttemptEnd CommandRun::end_of(Ledger& ledger, int exit_code, UtcTime now) const 
   if (state == pulse::ProcessState::Paused || exit_code == kExitPaused) {
     end.status = RunStatus::PAUSED;
     end.reason = decided.empty() ? "the run paused itself" : decided.back().reason;
-  } else if (exit_code != 0 && rule == Rule::Silence) {
+  } else if (exit_code != 0 &&
+             (rule == Rule::Silence || rule == Rule::Duration || rule == Rule::Idle)) {
     end.status = RunStatus::KILLED;
     end.reason = decided.back().reason;
   } else if (exit_code != 0 && rule == Rule::Budget) {
@@ -78,12 +80,14 @@ RunStatus CommandRun::child_ended(agent::Agent& agent, int exit_code) {
 }
 
 bool CommandRun::has_budget_again() const {
-  const std::optional<BudgetSummary> found =
-      open_ledger(home_path_ + "/ledger.db", {.read_only = true})
-          ->budget(BudgetId{info().budget_id}, SystemClock{}.now().utc);
   const std::optional<Rate> rate = agent::rate_of(info());
-  return !found.has_value() || !rate.has_value() ||
-         tracker::is_worth_a_start(*rate, found->accounts.available, agent::lease_terms_of(info()));
+  if (!rate.has_value()) {
+    return true;
+  }
+  const std::unique_ptr<Ledger> ledger =
+      open_ledger(home_path_ + "/ledger.db", {.read_only = true});
+  return tracker::is_worth_a_start(tracker::chain_of(*ledger, info(), SystemClock{}.now().utc),
+                                   *rate, agent::lease_terms_of(info()));
 }
 
 std::optional<Money> CommandRun::cost() const {

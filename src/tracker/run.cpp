@@ -8,6 +8,9 @@
 #include "finops/agent/settle.hpp"
 #include "finops/base/error.hpp"
 #include "tracker/begin.hpp"
+#include "tracker/chain.hpp"
+#include "tracker/group_file.hpp"
+#include "tracker/join.hpp"
 
 namespace finops {
 namespace {
@@ -23,6 +26,8 @@ constexpr Nanoseconds kExitTimeout = std::chrono::milliseconds{500};
 // Between the end of one slow path and the begin of the next, whatever the plan says.
 constexpr Nanoseconds kShortestLook = std::chrono::milliseconds{20};
 constexpr Nanoseconds kLongestSilence = std::chrono::hours{24};
+// Ranks look this often: whether their keeper is gone, and how long a step takes.
+constexpr Nanoseconds kGroupLook = std::chrono::seconds{1};
 
 using SlowPathWrapper = void (*)(void (*body)(Run*) noexcept, Run* run);
 std::atomic<SlowPathWrapper> slow_path_wrapper{
@@ -30,22 +35,45 @@ std::atomic<SlowPathWrapper> slow_path_wrapper{
 
 std::uint32_t number(Directive directive) { return static_cast<std::uint32_t>(directive); }
 
+std::string in_seconds(Nanoseconds span) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count()) + " s";
+}
+
+pulse::ProcessState page_state(RunStatus status) {
+  return status == RunStatus::FINISHED ? pulse::ProcessState::Finished
+         : status == RunStatus::PAUSED ? pulse::ProcessState::Paused
+                                       : pulse::ProcessState::Failed;
+}
+
+tracker::BegunAttempt begin_or_attach(const RunOptions& options) {
+  const detect::Environment environment = detect::read_environment();
+  std::optional<tracker::BegunAttempt> attached = tracker::attach(options, environment);
+  if (attached.has_value()) {
+    return std::move(*attached);
+  }
+  return environment.job.key.empty() ? tracker::begin(options, false)
+                                     : tracker::join(options, environment);
+}
+
 }  // namespace
 
 std::unique_ptr<Run> Run::start(const RunOptions& options) {
-  std::optional<tracker::BegunAttempt> attached = tracker::attach(options);
-  return std::unique_ptr<Run>(new Run(attached.has_value() ? std::move(*attached)
-                                                           : tracker::begin(options, false)));
+  tracker::BegunAttempt begun = begin_or_attach(options);
+  tracker::share_page(begun.page);
+  return std::unique_ptr<Run>(new Run(std::move(begun)));
 }
 
 Run::Run(tracker::BegunAttempt begun)
     : page_(std::move(begun.page)),
-      owner_mark_(&page_->owner_mark()),
-      process_(page_->is_reporter() ? &page_->page().process : &ignored_line_),
+      owner_mark_(&mark_.value()),
+      process_(&page_->page().process),
       agent_(&page_->page().agent),
+      group_(&page_->page().group),
       home_path_(std::move(begun.home_path)),
       ledger_path_(std::move(begun.ledger_path)),
       is_attached_(begun.is_attached),
+      is_group_(begun.is_group),
+      group_name_(std::move(begun.group_name)),
       attempt_number_(begun.attempt_number),
       rate_(agent::rate_of(page_->info())),
       earlier_cost_(begun.earlier_cost),
@@ -73,6 +101,38 @@ bool Run::has_hard_budget() const noexcept {
   return !info().budget_id.empty() && info().is_hard_budget;
 }
 
+bool Run::is_overdue(Nanoseconds elapsed) const noexcept {
+  return info().max_duration > Nanoseconds::zero() && elapsed >= info().max_duration;
+}
+
+Directive Run::told_by_ranks() const noexcept {
+  return static_cast<Directive>(
+      pulse::AgreedWord::unpack(group_->ranks_told.load(std::memory_order_acquire)).directive);
+}
+
+void Run::tell(Directive directive, MonotonicTime now) noexcept {
+  if (directive != Directive::CONTINUE && agent_->directive.load(std::memory_order_acquire) == 0) {
+    pulse::write_reason(page_->page(), own_reason_);  // for the other ranks
+  }
+  pulse::agree(page_->page(), pulse::Teller::Ranks, number(directive), now);
+}
+
+Directive Run::agreed_directive(std::int64_t now_ns) noexcept {
+  const std::int64_t step = own_step_.load(std::memory_order_relaxed);
+  const std::uint64_t agent_told = group_->agent_told.load(std::memory_order_acquire);
+  const std::uint32_t told =
+      agent_told == 0
+          ? agent_->directive.load(std::memory_order_acquire)
+          : agent_heard_.due(agent_told, group_->agent_act_by_ns.load(std::memory_order_relaxed),
+                             step, now_ns);
+  const std::uint32_t own =
+      ranks_heard_.due(group_->ranks_told.load(std::memory_order_acquire),
+                       group_->ranks_act_by_ns.load(std::memory_order_relaxed), step, now_ns);
+  const std::uint32_t directive = std::max(told, own);
+  return directive > number(Directive::STOP) ? Directive::CONTINUE
+                                             : static_cast<Directive>(directive);
+}
+
 void Run::set_slow_path_wrapper(void (*wrapper)(void (*body)(Run*) noexcept, Run* run)) noexcept {
   slow_path_wrapper.store(wrapper, std::memory_order_release);
 }
@@ -84,7 +144,7 @@ void Run::slow_path() noexcept {
 
 void Run::enter_slow_path() noexcept {
   std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock() || !page_->is_owner()) {
+  if (!lock.owns_lock() || !is_owner()) {
     return;  // one thread does it; the others go on at once
   }
   const ClockReading before = SystemClock{}.now();
@@ -106,35 +166,77 @@ void Run::enter_slow_path() noexcept {
 }
 
 void Run::set_deadline(ClockReading now, Nanoseconds elapsed, Nanoseconds target) noexcept {
+  Nanoseconds next = target;
+  if (is_group_ || group_->rank_count.load(std::memory_order_relaxed) > 1) {
+    next = std::min(next, elapsed + kGroupLook);
+  }
+  if (info().max_duration > elapsed) {
+    next = std::min(next, info().max_duration);
+  }
   const Nanoseconds wait =
-      target <= elapsed ? Nanoseconds::zero() : std::min(target - elapsed, kLongestLook);
+      next <= elapsed ? Nanoseconds::zero() : std::min(next - elapsed, kLongestLook);
   deadline_ns_.store((now.monotonic.time_since_epoch() + wait).count(), std::memory_order_relaxed);
+}
+
+void Run::sample_step_time(MonotonicTime now) noexcept {
+  const std::int64_t step = own_step_.load(std::memory_order_relaxed);
+  if (step == sampled_step_ || step < 0) {
+    return;
+  }
+  if (sampled_step_ >= 0 && step > sampled_step_) {
+    const std::int64_t step_time_ns = (now - sampled_at_).count() / (step - sampled_step_);
+    group_->step_time_ns.store(std::max<std::int64_t>(step_time_ns, 1), std::memory_order_relaxed);
+  }
+  sampled_step_ = step;
+  sampled_at_ = now;
+}
+
+// Whether this process settles the attempt. A keeper that died or left is followed by whoever asks
+// first.
+bool Run::keeps() {
+  if (page_->is_keeper()) {
+    return true;
+  }
+  const bool is_open = info().is_command || process_->state.load(std::memory_order_acquire) ==
+                                                pulse::ProcessState::Running;
+  if (is_open && page_->try_keep()) {
+    warn("the process that kept this attempt is gone; this one settles it from now on");
+  }
+  return page_->is_keeper();
 }
 
 void Run::look(ClockReading now) {
   const Nanoseconds elapsed = now.boot - info().started_at.boot;
   set_deadline(now, elapsed, elapsed + kRetry);
+  sample_step_time(now.monotonic);
+  const bool is_keeper = keeps();
   if (is_served(now)) {
     const Nanoseconds pause_at{agent_->pause_at_ns.load(std::memory_order_relaxed)};
     const Nanoseconds latest =
         std::max(pause_at, has_hard_budget() ? lease_.pause_at : Nanoseconds::max());
     if (elapsed < latest) {
-      own_directive_.store(0, std::memory_order_relaxed);
+      // The agent judges now. What this process has told of its own duration still holds.
+      if (is_keeper && !is_overdue(elapsed)) {
+        tell(Directive::CONTINUE, now.monotonic);
+      }
       const Nanoseconds promised{agent_->back_by_boot_ns.load(std::memory_order_relaxed) -
                                  info().started_at.boot.time_since_epoch().count()};
       set_deadline(now, elapsed, std::min(latest, promised));
       return;
     }
   }
-  if (page_->is_reporter()) {
+  if (is_keeper) {
     renew(now, elapsed);
   }
 }
 
 void Run::renew(ClockReading now, Nanoseconds elapsed) {
   std::unique_ptr<Ledger> ledger;
+  if (home_path_.empty()) {
+    direct(now, elapsed, nullptr);  // the start has said so
+    return;
+  }
   try {
-    FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::LedgerUnavailable, "there is no home folder");
     const Nanoseconds timeout =
         ledger_failure_count_ == 0 ? kSlowPathTimeout : kTimeoutAfterFailure;
     ledger = open_ledger(home_path_ + "/ledger.db", {.busy_timeout = timeout});
@@ -154,11 +256,42 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
   direct(now, elapsed, ledger.get());
 }
 
+bool Run::stop_if_overdue(ClockReading now, Nanoseconds elapsed, Ledger* ledger) {
+  if (!is_overdue(elapsed)) {
+    return false;
+  }
+  if (told_by_ranks() != Directive::STOP) {
+    own_reason_ = "it has run for " + in_seconds(elapsed) + ", and its max_duration is " +
+                  in_seconds(info().max_duration);
+    decide(Directive::STOP, Rule::Duration, now.utc);
+  }
+  if (ledger != nullptr) {
+    record_decisions(*ledger);
+  }
+  tell(Directive::STOP, now.monotonic);
+  set_deadline(now, elapsed,
+               ledger == nullptr ? elapsed + kRetry : std::max(lease_.renew_at, elapsed + kRetry));
+  return true;
+}
+
+std::string Run::describe_exhausted(Ledger* ledger, UtcTime now) const {
+  std::string name = info().budget_id;
+  if (ledger != nullptr) {
+    if (const auto found = tracker::tightest(tracker::chain_of(*ledger, info(), now))) {
+      name = found->budget.budget_id.str();
+    }
+  }
+  return "the budget " + name + " is used up: what is left pays for the checkpoint and the stop";
+}
+
 void Run::direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger) {
+  if (stop_if_overdue(now, elapsed, ledger)) {
+    return;
+  }
   const Rule rule = ledger != nullptr ? Rule::Budget : Rule::Lease;
   const budget::LeaseTerms terms = agent::lease_terms_of(info());
   if (!has_hard_budget() || elapsed < lease_.pause_at) {
-    own_directive_.store(0, std::memory_order_relaxed);
+    tell(Directive::CONTINUE, now.monotonic);
     const Nanoseconds soonest = elapsed + std::max<Nanoseconds>(terms.term / 4, kRetry);
     const bool is_soft = !has_hard_budget();
     set_deadline(now, elapsed,
@@ -169,26 +302,24 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger) {
   }
   // Counted back from the end of the money, which no settlement moves.
   const Nanoseconds half_way = lease_.ends_at - terms.billing_quantum - terms.stop_time / 2;
-  const bool is_saved = own_directive_.load(std::memory_order_relaxed) >= number(Directive::PAUSE);
+  const bool is_saved = told_by_ranks() >= Directive::PAUSE;
   const Directive directive =
       is_saved || elapsed >= half_way ? Directive::PAUSE : Directive::CHECKPOINT;
-  own_reason_ = rule == Rule::Lease
-                    ? "the ledger cannot be reached and the lease ends: " +
-                          (warnings_.empty() ? std::string() : warnings_.back())
-                    : "the budget " + info().budget_id +
-                          " is used up: what is left pays for the checkpoint and the stop";
-  decide(directive, rule, now.utc);
+  if (told_by_ranks() != directive) {
+    own_reason_ = rule == Rule::Lease
+                      ? "the ledger cannot be reached and the lease ends: " +
+                            (warnings_.empty() ? std::string() : warnings_.back())
+                      : describe_exhausted(ledger, now.utc);
+    decide(directive, rule, now.utc);
+  }
   if (ledger != nullptr) {
     record_decisions(*ledger);
   }
-  own_directive_.store(number(directive), std::memory_order_relaxed);
+  tell(directive, now.monotonic);
   set_deadline(now, elapsed, std::min(elapsed + kRetry, std::max(half_way, elapsed)));
 }
 
 void Run::decide(Directive directive, Rule rule, UtcTime now) {
-  if (own_directive_.load(std::memory_order_relaxed) == number(directive)) {
-    return;  // decided already
-  }
   unrecorded_.push_back({.attempt_id = info().attempt_id,
                          .sequence = 0,
                          .directive = directive,
@@ -214,23 +345,19 @@ void Run::record_decisions(Ledger& ledger) {
 }
 
 void Run::checkpointed(std::int64_t step, const std::string& path) {
-  if (!page_->is_owner() || !page_->is_reporter()) {
+  if (!is_owner()) {
     return;
   }
   const std::lock_guard<std::mutex> guard(mutex_);
   const ClockReading now = SystemClock{}.now();
-  pulse::write_checkpoint(page_->page(), {.count = checkpoint_count_ + 1,
-                                          .step = step,
-                                          .confirmed_at = now.utc,
-                                          .path = path});
-  ++checkpoint_count_;
+  page_->confirm_checkpoint(step, path, now.utc);
   const std::uint32_t told = agent_->directive.load(std::memory_order_acquire);
-  if (std::max(told, own_directive_.load()) == number(Directive::CHECKPOINT)) {
+  if (std::max(told, number(told_by_ranks())) == number(Directive::CHECKPOINT)) {
     if (own_reason_.empty()) {
       own_reason_ = pulse::read_reason(page_->page());
     }
     decide(Directive::PAUSE, Rule::Budget, now.utc);
-    own_directive_.store(number(Directive::PAUSE), std::memory_order_relaxed);
+    tell(Directive::PAUSE, now.monotonic);
   }
   if (!is_served(now) && !ledger_path_.empty()) {
     try {
@@ -243,7 +370,7 @@ void Run::checkpointed(std::int64_t step, const std::string& path) {
 }
 
 void Run::commit() {
-  if (!page_->is_owner() || !page_->is_reporter()) {
+  if (!is_owner() || !page_->is_keeper()) {
     return;
   }
   const std::lock_guard<std::mutex> guard(mutex_);
@@ -266,15 +393,18 @@ RequestId Run::request_budget(Money amount, const std::string& reason) {
                  "there is no ledger to put the request in");
   FINOPS_REQUIRE(!reason.empty(), ErrorCode::InvalidArgument,
                  "a request for more money needs a reason");
+  const UtcTime now = SystemClock{}.now().utc;
+  const std::unique_ptr<Ledger> ledger = open_ledger(ledger_path_, {});
+  const auto found = tracker::tightest(tracker::chain_of(*ledger, info(), now));
   BudgetRequest request;
   request.request_id = RequestId{random_id_text(8)};
-  request.budget_id = BudgetId{info().budget_id};
+  request.budget_id = found.has_value() ? found->budget.budget_id : BudgetId{info().budget_id};
   request.run_id = info().run_id;
   request.amount = amount;
   request.who = info().user_name;
   request.why = reason;
-  request.requested_at = SystemClock{}.now().utc;
-  open_ledger(ledger_path_, {})->add_request(request);
+  request.requested_at = now;
+  ledger->add_request(request);
   return request.request_id;
 }
 
@@ -282,7 +412,7 @@ void Run::expect_silence(Nanoseconds span, const std::string& why) {
   FINOPS_REQUIRE(span >= Nanoseconds::zero() && span <= kLongestSilence, ErrorCode::InvalidArgument,
                  "an expected silence must be 0 to 24 hours; for longer work use long_running");
   FINOPS_REQUIRE(!why.empty(), ErrorCode::InvalidArgument, "an expected silence needs a reason");
-  if (!page_->is_owner()) {
+  if (!is_owner()) {
     return;
   }
   auto& text = page_->page().silence_reason;
@@ -330,7 +460,8 @@ std::string Run::reason() const {
   if (!lock.owns_lock()) {
     return {};
   }
-  const bool is_told = agent_->directive.load(std::memory_order_acquire) != 0;
+  const bool is_told = agent_->directive.load(std::memory_order_acquire) != 0 ||
+                       told_by_ranks() != Directive::CONTINUE;
   return own_reason_.empty() && is_told ? pulse::read_reason(page_->page()) : own_reason_;
 }
 
@@ -352,40 +483,70 @@ void Run::warn(const std::string& message) {
 }
 
 void Run::finish(RunStatus status, const std::string& reason) noexcept {
-  if (!page_->is_owner() || status_.exchange(status) != RunStatus::RUNNING) {
+  if (!is_owner() || status_.exchange(status) != RunStatus::RUNNING) {
     return;
   }
   const std::lock_guard<std::mutex> guard(mutex_);
+  ended_after_ = SystemClock{}.now().boot - info().started_at.boot;
+  const bool is_last = page_->drop_user();
   try {
-    conclude(status, reason);
+    if (is_last) {
+      conclude(status, reason);
+    }
   } catch (const std::exception& error) {
     warn(error.what());  // the page stays: the agent or the next run settles it
   }
-  page_->release();
+  mark_.clear();
+  if (is_last) {
+    page_->release();
+  }
 }
 
+// Ends this process's part, and the attempt if it is the last.
 void Run::conclude(RunStatus status, const std::string& reason) {
   const ClockReading now = SystemClock{}.now();
   ended_after_ = now.boot - info().started_at.boot;
-  if (!page_->is_reporter()) {
+  pulse::ProcessState worst = page_state(status);
+  for (pulse::ProcessState known = group_->worst_state.load();
+       known < worst && !group_->worst_state.compare_exchange_weak(known, worst);) {
+  }
+  const bool ends_it = info().is_command ? page_->is_keeper() : page_->is_last_to_leave();
+  if (!ends_it) {
     return;
   }
+  RunStatus end = status;
+  std::string why = reason;
+  if (const pulse::ProcessState known = group_->worst_state.load();
+      known > worst && !info().is_command) {
+    worst = known;
+    end = known == pulse::ProcessState::Failed ? RunStatus::FAILED : RunStatus::PAUSED;
+    why = std::string("another rank ended as ") + std::string(run_status_name(end));
+  }
   process_->last_seen_ns.store(now.monotonic.time_since_epoch().count(), std::memory_order_relaxed);
-  process_->state.store(status == RunStatus::FINISHED ? pulse::ProcessState::Finished
-                        : status == RunStatus::PAUSED ? pulse::ProcessState::Paused
-                                                      : pulse::ProcessState::Failed,
-                        std::memory_order_release);
-  if (is_attached_ || home_path_.empty() || !page_->is_on_disk()) {
+  // CLOCK_MONOTONIC stands still while the host is suspended: the end needs a clock that does not.
+  group_->ended_after_ns.store(ended_after_.count(), std::memory_order_relaxed);
+  process_->state.store(worst, std::memory_order_release);
+  if (info().is_command || home_path_.empty() || !page_->is_on_disk()) {
     return;  // `finops run` sees the end of its child and settles
   }
+  conclude_in_ledger(end, why, now.utc);
+}
+
+void Run::conclude_in_ledger(RunStatus status, const std::string& reason, UtcTime now) {
   const std::unique_ptr<Ledger> ledger =
       open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout});
   (void)agent::account_of(*ledger, info());  // the ledger may have been away at the start
   record_decisions(*ledger);
   agent::conclude_attempt(*ledger, info(), page_->page(),
                           {.metered_until = ended_after_, .gone_at = ended_after_},
-                          {.status = status, .reason = reason, .ended_at = now.utc});
+                          {.status = status, .reason = reason, .ended_at = now});
   page_->remove();
+  if (!group_name_.empty()) {
+    tracker::GroupFile file(home_path_ + "/live", group_name_);
+    if (file.try_lock() && file.read() == info().attempt_id) {
+      file.remove();
+    }
+  }
 }
 
 }  // namespace finops

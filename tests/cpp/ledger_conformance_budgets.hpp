@@ -228,11 +228,15 @@ TEST_P(LedgerConformance, RefusesSenselessRequests) {
 
 // --- any sequence --------------------------------------------------------------------------------
 
-/// Takes random steps with three attempts over a chain of two budgets, and one without a budget.
+/// Takes random steps with attempts over a chain of budgets, and one without a budget.
 class RandomWalk {
  public:
-  RandomWalk(Ledger& ledger, std::vector<AttemptId> attempts, std::uint64_t seed)
-      : ledger_(ledger), attempts_(std::move(attempts)), random_(seed) {}
+  RandomWalk(Ledger& ledger, std::vector<AttemptId> attempts, std::vector<std::string> budgets,
+             std::uint64_t seed)
+      : ledger_(ledger),
+        attempts_(std::move(attempts)),
+        budgets_(std::move(budgets)),
+        random_(seed) {}
 
   /// Does one thing, which may be refused; says which for messages.
   std::string step() {
@@ -270,7 +274,8 @@ class RandomWalk {
           random_.chance(50) ? SuspectOutcome::Spent : SuspectOutcome::Released;
       ledger_.settle_suspect(attempt_id, outcome, "walk", now);
     } else if (kind <= 95) {
-      const BudgetId budget_id{random_.chance(50) ? "experiment" : "project"};
+      const BudgetId budget_id{budgets_[static_cast<std::size_t>(
+          random_.between(0, static_cast<std::int64_t>(budgets_.size()) - 1))]};
       const Money limit = ledger_.budget(budget_id, example_time()).value().accounts.limit;
       ledger_.change_terms(budget_id,
                            terms_of(random_.chance(50) ? limit + amount() : limit - amount()),
@@ -285,6 +290,7 @@ class RandomWalk {
 
   Ledger& ledger_;
   std::vector<AttemptId> attempts_;
+  std::vector<std::string> budgets_;
   Random random_;
 };
 
@@ -302,7 +308,7 @@ TEST_P(LedgerConformance, BalancesAfterAnySequence) {
     attempts.push_back(i == 5 ? start(attempt_id, false)
                               : start(attempt_id, true, {"experiment", "project"}));
   }
-  RandomWalk walk(ledger(), attempts, seed);
+  RandomWalk walk(ledger(), attempts, {"experiment", "project"}, seed);
   for (int i = 0; i < 250; ++i) {
     const std::string what = walk.step();
     ASSERT_EQ(what.find("Internal"), std::string::npos) << "step " << i << ", " << what;

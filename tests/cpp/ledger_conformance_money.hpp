@@ -146,4 +146,26 @@ TEST_P(LedgerConformance, PricesAnAttemptLater) {
   expect_clean();
 }
 
+// Goal: writes that are made together are durable together, one that is refused undoes itself
+// alone, and an exception that leaves undoes all. Method: another open ledger looks on.
+TEST_P(LedgerConformance, WritesTogether) {
+  const std::unique_ptr<Ledger> other = store_->open();
+  ledger().together([&] {
+    start("a");
+    EXPECT_EQ(code_of([&] { start("a", false); }), "Conflict");
+    start("b");
+    EXPECT_FALSE(other->attempt(AttemptId{"a"}).has_value()) << "not before the commit";
+  });
+  EXPECT_TRUE(other->attempt(AttemptId{"a"}).has_value());
+  EXPECT_TRUE(other->attempt(AttemptId{"b"}).has_value());
+  EXPECT_THROW(ledger().together([&] {
+    start("c");
+    throw std::runtime_error("stop");
+  }),
+               std::runtime_error);
+  EXPECT_FALSE(ledger().attempt(AttemptId{"c"}).has_value());
+  EXPECT_NO_THROW(start("c")) << "it works as before";
+  expect_clean();
+}
+
 }  // namespace finops::testing

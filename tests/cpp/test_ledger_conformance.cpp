@@ -8,6 +8,7 @@
 
 #include "ledger_conformance.hpp"
 #include "ledger_conformance_budgets.hpp"
+#include "ledger_conformance_hierarchy.hpp"
 #include "ledger_conformance_money.hpp"
 
 namespace finops::testing {
@@ -21,15 +22,16 @@ class SqliteStore final : public LedgerStore {
   TempDir folder_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Backends, LedgerConformance,
-    ::testing::Values(LedgerBackend{
-        .name = "Sqlite",
-        .make_store =
-            [] { return std::unique_ptr<LedgerStore>(std::make_unique<SqliteStore>()); }}),
-    [](const ::testing::TestParamInfo<LedgerBackend>& param) {
-      return std::string(param.param.name);
-    });
+const LedgerBackend kBackends[] = {
+    {.name = "Sqlite",
+     .make_store = [] { return std::unique_ptr<LedgerStore>(std::make_unique<SqliteStore>()); }}};
+
+std::string name_of(const ::testing::TestParamInfo<LedgerBackend>& param) {
+  return param.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, LedgerConformance, ::testing::ValuesIn(kBackends), name_of);
+INSTANTIATE_TEST_SUITE_P(Backends, LedgerHierarchy, ::testing::ValuesIn(kBackends), name_of);
 
 }  // namespace
 }  // namespace finops::testing

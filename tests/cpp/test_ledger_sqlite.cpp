@@ -79,6 +79,15 @@ class LedgerSqlite : public ::testing::Test {
     request.amount = usd("1");
     ledger->add_request(request);
     ledger->rule_request(RequestId{"r1"}, true, "grace", "", example_time());
+    ledger->set_parent({BudgetId{"b"}, BudgetId{"c"}, "ada", example_time()});
+    ledger->add_delivery({.channel = "mail", .state = "SENT"});
+    const TelemetryWindow window{.attempt_id = attempt.attempt_id, .sample_count = 1};
+    ledger->add_telemetry({&window, 1});
+    const std::string other_path = folder_ / "other.db";
+    const std::unique_ptr<Ledger> other = open_ledger(other_path, {});
+    other->add_run(example_run("run2"));
+    other->add_attempt(example_attempt("run2", "b1"));
+    ledger->merge(other_path, example_time());
   }
 
   /// What `verify` says after `sql` ran past the triggers; they are made again if `keep_triggers`.
@@ -127,6 +136,15 @@ TEST_F(LedgerSqlite, ForbidsChangingTheJournal) {
       if (table == "budgets") {
         return "budget_id";
       }
+      if (table == "budget_terms" || table == "notices") {
+        return "budget_id";
+      }
+      if (table == "budget_parents") {
+        return "child_id";
+      }
+      if (table == "notice_deliveries") {
+        return "channel";
+      }
       return table == "budget_requests" || table == "budget_rulings" ? "request_id" : "attempt_id";
     }();
     for (const std::string& sql :
@@ -168,7 +186,8 @@ TEST_F(LedgerSqlite, VerifyFindsWhatWasTamperedWith) {
       {"accounts", "UPDATE accounts SET settled_ns=settled_ns-1 WHERE attempt_id='a1'",
        "settled time"},
       {"accounts", "UPDATE accounts SET state='OPEN' WHERE attempt_id='a1'", "is OPEN"},
-      {"accounts", "UPDATE accounts SET held_units=1 WHERE attempt_id='a1'", "held by its runs"},
+      {"accounts", "UPDATE accounts SET held_units=1 WHERE attempt_id='a1'", "its lease is 1 USD"},
+      {"holds", "UPDATE holds SET held_units=1", "held by its runs"},
       {"budget_balances",
        "UPDATE budget_balances SET spent_units=spent_units-1, available_units=available_units+1",
        "b, spent"},
@@ -309,12 +328,12 @@ TEST_F(LedgerSqlite, CreatesAPrivateFile) {
 TEST_F(LedgerSqlite, ReadOnlyRefusesWrites) {
   fill();
   const std::unique_ptr<Ledger> reader = open({.read_only = true});
-  EXPECT_EQ(reader->runs({}).size(), 1U);
+  EXPECT_EQ(reader->runs({}).size(), 2U);
   EXPECT_TRUE(reader->verify().is_clean());
-  EXPECT_EQ(code_of([&] { reader->add_run(example_run("run2")); }), "LedgerUnavailable");
+  EXPECT_EQ(code_of([&] { reader->add_run(example_run("run3")); }), "LedgerUnavailable");
   EXPECT_EQ(code_of([&] { reader->ensure_budget(example_budget("c"), terms_of(usd("1"))); }),
             "LedgerUnavailable");
-  EXPECT_EQ(reader->runs({}).size(), 1U);
+  EXPECT_EQ(reader->runs({}).size(), 2U);
 }
 
 // Goal: reading makes no file. Method: there is none; then an empty one, as a crash between

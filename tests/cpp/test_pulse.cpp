@@ -44,6 +44,7 @@ PageInfo full_info() {
   info.used_micro_gpus = 3;
   info.block_micro_gpus = 7;
   info.silence_limit = seconds{6};
+  info.max_duration = hours{7};
   info.is_command = true;
   info.is_long_running = true;
   info.is_hard_budget = false;
@@ -65,7 +66,7 @@ std::string text_of(const PageInfo& info) {
         info.started_at.utc.time_since_epoch().count(),
         info.started_at.boot.time_since_epoch().count(),
         info.started_at.monotonic.time_since_epoch().count(), info.silence_limit.count(),
-        info.lease_term.count(), info.check_gap.count(), info.stop_time.count(),
+        info.max_duration.count(), info.lease_term.count(), info.check_gap.count(), info.stop_time.count(),
         info.billing_quantum.count(), std::int64_t{info.is_command},
         std::int64_t{info.is_long_running}, std::int64_t{info.is_hard_budget}}) {
     text += std::to_string(part) + "|";
@@ -141,6 +142,8 @@ TEST(PulsePage, RejectsNonsense) {
       {"a negative price", [](PageInfo& info) { info.price_units = -1; }, "price"},
       {"negative picos", [](PageInfo& info) { info.price_picos = -1; }, "price"},
       {"no limit", [](PageInfo& info) { info.silence_limit = seconds{0}; }, ""},
+      {"a negative duration", [](PageInfo& info) { info.max_duration = Nanoseconds{-1}; },
+       "limits"},
       {"a negative limit", [](PageInfo& info) { info.silence_limit = Nanoseconds{-1}; }, "limits"},
       {"a year", [](PageInfo& info) { info.lease_term = hours{24 * 366}; }, ""},
       {"over a year", [](PageInfo& info) { info.lease_term = hours{24 * 366} + Nanoseconds{1}; },
@@ -255,9 +258,11 @@ class PulseFiles : public ::testing::Test {
     return folder_ / (run_id + "-1.page");
   }
   /// A child that makes a page and holds it until it is killed.
-  std::unique_ptr<Child> holder(const std::string& run_id) {
-    return std::make_unique<Child>([this, run_id](const std::function<void()>& say_ready) -> int {
-      const std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info_of(run_id));
+  std::unique_ptr<Child> holder(const std::string& run_id, bool is_command = false) {
+    return std::make_unique<Child>([=, this](const std::function<void()>& say_ready) -> int {
+      PageInfo info = info_of(run_id);
+      info.is_command = is_command;
+      const std::unique_ptr<OwnPage> own = OwnPage::create(folder_.path(), info);
       own->page().process.step.store(7);
       say_ready();
       testing::sleep_for_ever();
@@ -286,7 +291,7 @@ TEST_F(PulseFiles, MakesAWholePrivateFile) {
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
   EXPECT_TRUE(own->is_owner());
-  EXPECT_TRUE(own->is_reporter());
+  EXPECT_TRUE(own->is_keeper());
   EXPECT_TRUE(own->is_on_disk());
   EXPECT_TRUE(is_own_page(file_of("run1")));
   EXPECT_EQ(own->page().process.state.load(), ProcessState::Running);
@@ -401,15 +406,15 @@ TEST_F(PulseFiles, AForkedChildOwnsNothing) {
   EXPECT_EQ(asker.wait(), 0);
 }
 
-// Goal: below `finops run` the first process reports and others only listen; either keeps the page
-// alive. Method: two processes attach to the page of a third, which then dies.
-TEST_F(PulseFiles, TheFirstToAttachReports) {
-  const std::unique_ptr<Child> owner = holder("run1");
+// Goal: below `finops run` the first process is the keeper and others are not; any of them keeps the
+// page alive. Method: two processes attach to the page of a third, which then dies.
+TEST_F(PulseFiles, TheFirstToAttachKeeps) {
+  const std::unique_ptr<Child> owner = holder("run1", true);
   ASSERT_TRUE(owner->is_ready());
   const AttemptId attempt_id = info_of("run1").attempt_id;
   Child reporter([&](const std::function<void()>& say_ready) -> int {
     const std::unique_ptr<OwnPage> page = OwnPage::attach(folder_.path(), attempt_id);
-    if (!page->is_reporter()) {
+    if (!page->is_keeper()) {
       return 1;
     }
     say_ready();
@@ -417,7 +422,7 @@ TEST_F(PulseFiles, TheFirstToAttachReports) {
   });
   ASSERT_TRUE(reporter.is_ready());
   Child listener([&](const std::function<void()>&) {
-    return OwnPage::attach(folder_.path(), attempt_id)->is_reporter() ? 1 : 0;
+    return OwnPage::attach(folder_.path(), attempt_id)->is_keeper() ? 1 : 0;
   });
   EXPECT_EQ(listener.wait(), 0);
   PageScanner scanner(folder_.path());

@@ -20,8 +20,10 @@
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
 #include "finops/record/decision.hpp"
+#include "finops/record/notice.hpp"
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
+#include "finops/record/telemetry.hpp"
 
 namespace finops {
 namespace {
@@ -83,6 +85,10 @@ TEST(RecordNames, RoundTrip) {
   check_round_trip(PricingCategory::Committed, pricing_category_name, parse_pricing_category);
   check_round_trip(BudgetAccount::Overspent, budget_account_name, parse_budget_account);
   check_round_trip(Rung::Sigkill, rung_name, parse_rung);
+  check_round_trip(Rule::Idle, rule_name, parse_rule);
+  check_round_trip(NoticeKind::Breaker, notice_kind_name, parse_notice_kind);
+  check_round_trip(Metric::GpuPower, metric_name, parse_metric);
+  check_round_trip(BudgetScope::User, budget_scope_name, parse_budget_scope);
 }
 
 // Goal: the names are those of MLflow, FOCUS and Slurm, which users filter by.
@@ -103,8 +109,9 @@ TEST(RecordNames, AreTheWordsOfTheField) {
             (Names{"limit", "available", "held", "spent", "overspent"}));
   EXPECT_EQ(names_up_to(Directive::STOP, directive_name),
             (Names{"CONTINUE", "CHECKPOINT", "PAUSE", "STOP"}));
-  EXPECT_EQ(names_up_to(Rule::Operator, rule_name),
-            (Names{"none", "silence", "budget", "lease", "process gone", "operator"}));
+  EXPECT_EQ(names_up_to(Rule::Idle, rule_name),
+            (Names{"none", "silence", "budget", "lease", "process gone", "operator", "duration",
+                   "idle"}));
   EXPECT_EQ(names_up_to(Rung::Sigkill, rung_name),
             (Names{"watch", "directive", "SIGTERM", "SIGKILL"}));
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -75,6 +76,12 @@ enum class SuspectOutcome { Spent, Released };
 class Ledger {
  public:
   virtual ~Ledger() = default;
+
+  /// Runs `body` with all its writes in one commit, and the write lock held meanwhile: keep it
+  /// short. What `body` wrote is durable when this returns, not before. A single write that throws
+  /// undoes itself alone; if `body` lets an exception out, or the commit fails, nothing of it is
+  /// left. Not to be nested.
+  virtual void together(const std::function<void()>& body) = 0;
 
   // Appending. All idempotent: a known id with equal content is a no-op.
 
@@ -151,7 +158,12 @@ class Ledger {
   /// Brings the runs of another ledger file in: what ran, what it cost, what was decided. Budgets,
   /// requests and notices stay where they are. Merging again brings only what is new. A run on
   /// several hosts becomes one run with the attempts of all. All or nothing.
+  /// Throws Error(Conflict) if the same id means something else there, Error(UnsupportedSchema).
   virtual MergeReport merge(const std::string& other_path, UtcTime now) = 0;
+  /// Writes one whole, consistent file to `path`, as of now, for `merge` on another host. A ledger
+  /// is never copied with cp: what is in its write-ahead log would be missing.
+  /// Throws Error(InvalidArgument) if `path` exists.
+  virtual void copy_to(const std::string& path) = 0;
 
   // Reading (queries.hpp). Empty results mean: nothing of the kind is in the ledger.
 

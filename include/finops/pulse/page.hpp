@@ -2,8 +2,9 @@
 //
 // Owns: the layout, PageInfo (the static part decoded), the views on the two live lines.
 // Invariants: the static part is written once, before the page is visible, and has a checksum; the
-// process line has one writer (the process), the agent line one (the agent); every field means
-// something by itself, so no lock and no seqlock: a writer killed half-way hangs nobody.
+// process line is written by the processes of the attempt, the agent line by the agent alone; every
+// field means something by itself, so no lock and no seqlock: a writer killed half-way hangs
+// nobody.
 #pragma once
 
 #include <array>
@@ -21,7 +22,9 @@
 namespace finops::pulse {
 
 inline constexpr std::size_t kPageSize = 4096;
-inline constexpr std::uint32_t kPageVersion = 1;
+inline constexpr std::uint32_t kPageVersion = 2;
+/// The oldest version that is still read: processes of an older finops may be running.
+inline constexpr std::uint32_t kOldestPageVersion = 1;
 inline constexpr std::size_t kLongText = 127;  ///< bytes in a project, experiment or name
 
 /// What the process says of itself.
@@ -54,6 +57,7 @@ struct PageInfo {
   ProcessIdentity process;  ///< the process that holds the page's lock
   ClockReading started_at{};
   Nanoseconds silence_limit{};  ///< zero: the guard's default
+  Nanoseconds max_duration{};   ///< of this attempt; zero: no limit. Not in pages of version 1
   Nanoseconds lease_term{};
   Nanoseconds check_gap{};
   Nanoseconds stop_time{};
@@ -63,14 +67,14 @@ struct PageInfo {
   bool is_hard_budget = true;
 };
 
-/// Written only by the process. One cache line.
+/// Written only by the processes of the attempt: all ranks of one host share it. One cache line.
 struct alignas(64) ProcessLine {
   std::atomic<std::int64_t> step;
   std::atomic<std::uint64_t> progress_count;       ///< grows by the user's calls only
   std::atomic<std::int64_t> last_seen_ns;          ///< CLOCK_MONOTONIC_COARSE of the last hot call
   std::atomic<std::int64_t> silent_until_boot_ns;  ///< expect_silence: no judgement before
   std::atomic<ProcessState> state;
-  std::atomic<std::uint32_t> reporter_pid;  ///< the process that reports; 0: nobody has yet
+  std::atomic<std::uint32_t> reporter_pid;  ///< the process that keeps; 0: nobody has reported yet
   std::atomic<std::uint64_t> checkpoint_count;
   std::atomic<std::uint64_t> spare;
 };
@@ -87,7 +91,20 @@ struct alignas(64) AgentLine {
   std::atomic<std::uint64_t> spare[2];
 };
 
-static_assert(sizeof(ProcessLine) == 64 && sizeof(AgentLine) == 64);
+/// What the ranks of an attempt agree on. One cache line; all zero in pages of version 1.
+struct alignas(64) GroupLine {
+  std::atomic<std::int64_t> ended_after_ns;  ///< start to finish(), CLOCK_BOOTTIME; 0: not said
+  std::atomic<std::uint64_t> agent_told;     ///< AgreedWord, by the agent; 0: never written
+  std::atomic<std::uint64_t> ranks_told;     ///< AgreedWord, by the ranks themselves
+  std::atomic<std::int64_t> agent_act_by_ns;  ///< CLOCK_MONOTONIC: act then, whatever the step
+  std::atomic<std::int64_t> ranks_act_by_ns;
+  std::atomic<std::int64_t> step_time_ns;    ///< of one step, as last measured; 0: not known
+  std::atomic<std::uint32_t> rank_count;     ///< attached now; too high after a rank was killed
+  std::atomic<ProcessState> worst_state;     ///< of the ranks that have finished; 0: none has
+  std::atomic<std::uint64_t> spare;
+};
+
+static_assert(sizeof(ProcessLine) == 64 && sizeof(AgentLine) == 64 && sizeof(GroupLine) == 64);
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
@@ -114,8 +131,9 @@ struct PageLayout {
   std::array<char, 256> reason;          ///< written by the agent before the directive
   std::array<char, 128> silence_reason;  ///< written by the process before silent_until
   std::array<CheckpointSlot, 2> checkpoints;
+  GroupLine group;
 };
-static_assert(sizeof(PageLayout) <= kPageSize);
+static_assert(sizeof(PageLayout) == kPageSize, "every byte has its place");
 
 /// The longest checkpoint path that fits in a slot.
 inline constexpr std::size_t kMaximumCheckpointPath = sizeof(CheckpointSlot::path);
@@ -123,8 +141,9 @@ inline constexpr std::size_t kMaximumCheckpointPath = sizeof(CheckpointSlot::pat
 /// Writes `info` into the static part. Throws Error(InvalidArgument) if a text is too long.
 void encode(const PageInfo& info, StaticPart& part);
 
-/// Reads the static part. Returns nullopt and the reason in `why` if it is damaged, of another
-/// version, or holds ids that could not be ours; a page from outside is never trusted further.
+/// Reads the static part, of this version or of version 1, whose missing fields get their defaults.
+/// Returns nullopt and the reason in `why` if it is damaged, of another version, or holds ids that
+/// could not be ours; a page from outside is never trusted further.
 [[nodiscard]] std::optional<PageInfo> decode(const StaticPart& part, std::string& why);
 
 /// A confirmed checkpoint as the page holds it.
@@ -141,9 +160,15 @@ void write_checkpoint(PageLayout& page, const PageCheckpoint& checkpoint);
 /// The newest whole slot; nullopt if there is none.
 [[nodiscard]] std::optional<PageCheckpoint> read_checkpoint(const PageLayout& page);
 
-/// Sets text, rule and directive in this order, so that a reader of the directive sees the reason.
+/// Sets text, rule, the agreed word and the directive in this order, so that a reader of the
+/// directive sees the reason. Where several ranks are attached, they act at one step, see agree();
+/// `act_at_step` sets that step.
 void write_directive(PageLayout& page, std::uint32_t directive, std::uint32_t rule,
-                     std::string_view reason);
+                     std::string_view reason,
+                     std::optional<std::int64_t> act_at_step = std::nullopt);
+
+/// Sets the text alone, for ranks that tell each other where no agent looks.
+void write_reason(PageLayout& page, std::string_view reason) noexcept;
 
 /// The reason beside the directive, cut at its end mark.
 [[nodiscard]] std::string read_reason(const PageLayout& page);

@@ -22,6 +22,7 @@ namespace finops {
 /// What a budget covers, from the smallest up.
 enum class BudgetScope { Experiment, Project, Team, Organisation, User };
 [[nodiscard]] std::string_view budget_scope_name(BudgetScope scope) noexcept;
+[[nodiscard]] BudgetScope parse_budget_scope(std::string_view name);
 
 /// Reads "experiment:vision/resnet", "project:vision", "team:nlp", "organisation:acme", "user:ada".
 /// Throws Error(InvalidArgument) for anything else: an id is its scope, a colon and a name.

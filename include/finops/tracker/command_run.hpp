@@ -28,7 +28,7 @@ class CommandRun {
   agent::TickReport tick(agent::Agent& agent);
   /// Ends the attempt: `exit_code` as a shell sees it, or minus the signal's number.
   RunStatus child_ended(agent::Agent& agent, int exit_code);
-  /// Whether the budget pays for another start, after a pause.
+  /// Whether every hard budget of the chain pays for another start, after a pause.
   [[nodiscard]] bool has_budget_again() const;
 
   [[nodiscard]] const pulse::PageInfo& info() const noexcept { return page_->info(); }
@@ -43,7 +43,7 @@ class CommandRun {
   explicit CommandRun(tracker::BegunAttempt begun);
   [[nodiscard]] AttemptEnd end_of(Ledger& ledger, int exit_code, UtcTime now) const;
 
-  std::unique_ptr<pulse::OwnPage> page_;
+  std::shared_ptr<pulse::OwnPage> page_;
   std::string home_path_;
   int attempt_number_ = 1;
   bool is_adopted_ = false;

@@ -26,6 +26,12 @@ struct RunOptions {
   bool is_long_running = false;     ///< exempt from the silence rule
   std::string long_running_reason;  ///< required with is_long_running
   std::optional<Nanoseconds> silence_limit;  ///< empty: the guard's default (30 min)
+  /// An attempt that runs for longer is stopped. Empty: no limit of its own; the smallest of this
+  /// and of its budgets' counts.
+  std::optional<Nanoseconds> max_duration;
+  /// How long a rank waits for the rank of its host that begins the attempt. Then it goes on without
+  /// reporting, with a warning: an attempt of its own would charge the same GPUs twice.
+  Nanoseconds longest_rank_wait{std::chrono::seconds{30}};
   bool fail_open = true;  ///< a broken ledger stops no observation; a hard budget always needs one
   std::string tags = "{}";  ///< JSON object
   std::string home;         ///< empty: $FINOPS_HOME and so on, see ledger/home.hpp

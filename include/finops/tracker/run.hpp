@@ -1,6 +1,7 @@
 // run.hpp - one attempt of a training run, inside its process.
 //
-// Owns: Run: the live page, the lease, the hot calls.
+// Owns: Run: the live page, the lease, the hot calls. Does not own: how ranks find each other
+// (src/tracker/join.hpp), the step they agree on (pulse/agreement.hpp).
 // Invariants: no thread, no signal handler; hot calls make no system call, allocate nothing, lock
 // nothing and never throw; in a forked child, and after `finish`, every call is a no-op.
 #pragma once
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "finops/ledger/ledger.hpp"
+#include "finops/pulse/agreement.hpp"
 #include "finops/pulse/own_page.hpp"
 #include "finops/record/decision.hpp"
 #include "finops/tracker/options.hpp"
@@ -23,9 +25,25 @@ namespace tracker {
 struct BegunAttempt;
 }
 
+/// The processes of one job on one host are one attempt, charged once:
+/// - below `finops run` (FINOPS_ATTEMPT_ID names a living attempt), each that calls start attaches;
+/// - in a job (detect::Job: FINOPS_RUN_ID, torchrun, Slurm), the first begins the attempt and the
+///   others attach; local rank 0 is given a second to be the first. On several hosts each host has
+///   an attempt of its own, of one run;
+/// - a later Run of the same process shares the attempt of the first.
+/// A lone torchrun rank, a lone Slurm task and a batch script are runs like any other.
+///
+/// Progress of any rank is progress of the attempt, and any living rank keeps it alive. One of them
+/// is the keeper: it settles money where no agent does. If it dies or leaves, another one takes over
+/// within about a second. The last to leave ends the attempt, as FAILED if any rank failed, else as
+/// PAUSED if any paused. Below `finops run` that one ends it. Any rank may confirm a checkpoint.
+///
+/// Where several ranks are attached, a directive counts for all from one step, about a second of
+/// steps ahead, or after 3 s at the latest (pulse/agreement.hpp). A rank that reports no steps acts
+/// at once.
 class Run {
  public:
-  /// Starts an attempt, or attaches to the one that `finops run` started for this process.
+  /// Starts an attempt, or attaches to one as said above.
   /// Throws Error(InvalidArgument) and the other caller's faults; Error(BudgetExhausted) if a hard
   /// budget has nothing left; Error(LedgerUnavailable) only for a hard budget or with
   /// fail_open=false: otherwise the run goes on and `warnings` says what is missing.
@@ -40,6 +58,7 @@ class Run {
   /// Reports that work went on, at `step`.
   void progress(std::int64_t step) noexcept {
     if (owner_mark_->load(std::memory_order_relaxed) != 0) {
+      own_step_.store(step, std::memory_order_relaxed);
       process_->step.store(step, std::memory_order_relaxed);
       beat();
     }
@@ -62,26 +81,30 @@ class Run {
       slow_path();
     }
     const std::uint32_t told = agent_->directive.load(std::memory_order_acquire);
-    const std::uint32_t own = own_directive_.load(std::memory_order_relaxed);
-    const std::uint32_t directive = told > own ? told : own;
-    return directive > 3 ? Directive::CONTINUE : static_cast<Directive>(directive);
+    const std::uint64_t ranks_told = group_->ranks_told.load(std::memory_order_acquire);
+    if ((told | (ranks_told & 3U)) == 0) [[likely]] {
+      return Directive::CONTINUE;
+    }
+    return agreed_directive(now_ns);
   }
 
   // The others. Each may read or write the ledger.
 
   /// Confirms that a checkpoint lies whole at `path`. After a CHECKPOINT directive the next
-  /// directive is PAUSE. Throws Error(InvalidArgument) for a path of over 700 bytes.
+  /// directive is PAUSE. One rank is enough; the same from another one is a no-op. Throws Error(InvalidArgument) for a path of over 700 bytes.
   void checkpointed(std::int64_t step, const std::string& path);
-  /// Settles up to now. What it returned for survives power loss.
+  /// Settles up to now. What it returned for survives power loss. Only the keeper settles.
   /// Throws Error(LedgerUnavailable) if that cannot be had.
   void commit();
-  /// Asks for `amount` more. Returns the request's id. Throws Error(NotFound) without a budget.
+  /// Asks for `amount` more, of the hard budget of the chain with the least left. Returns the
+  /// request's id. Throws Error(NotFound) without a budget.
   RequestId request_budget(Money amount, const std::string& reason);
   /// Announces up to `span` without progress (a compilation, an evaluation).
   /// Throws Error(InvalidArgument) unless the span is 0 to 24 hours and `why` is given.
   void expect_silence(Nanoseconds span, const std::string& why);
-  /// Ends the attempt once; later calls do nothing. Never throws: what the ledger cannot take now
-  /// stays in the live page for the agent or the next run.
+  /// Ends this run once; later calls do nothing. The last of an attempt's runs ends the attempt.
+  /// Never throws: what the ledger cannot take now stays in the live page for the agent or the next
+  /// run.
   void finish(RunStatus status, const std::string& reason) noexcept;
 
   [[nodiscard]] const RunId& run_id() const noexcept { return page_->info().run_id; }
@@ -94,13 +117,16 @@ class Run {
   /// All attempts of the run up to now; empty if unpriced, which is not zero.
   [[nodiscard]] std::optional<Money> cost() const;
   [[nodiscard]] std::optional<Money> price_per_hour() const;
-  /// Empty if the run has no budget. Throws Error(LedgerUnavailable).
+  /// The smallest of the chain; empty if the run has none. Throws Error(LedgerUnavailable).
   [[nodiscard]] std::optional<BudgetSummary> budget() const;
   /// RUNNING until `finish`.
   [[nodiscard]] RunStatus status() const noexcept { return status_.load(); }
   /// Why the last directive above CONTINUE was given, in plain words.
   [[nodiscard]] std::string reason() const;
-  [[nodiscard]] bool is_owner() const noexcept { return page_->is_owner(); }
+  /// False in a forked child and after `finish`.
+  [[nodiscard]] bool is_owner() const noexcept { return mark_.is_set(); }
+  /// Whether this process settles the attempt where no agent does.
+  [[nodiscard]] bool is_keeper() const noexcept { return page_->is_keeper(); }
   [[nodiscard]] std::vector<std::string> warnings() const;
   /// Sets what runs around every slow path of the process: the Python module lets go of the
   /// interpreter's lock there. `wrapper` must call `body(run)` once.
@@ -115,8 +141,9 @@ class Run {
   explicit Run(tracker::BegunAttempt begun);
 
   void beat() noexcept {
-    // One writer: a plain load and store are enough, and a lost increment among threads is still
-    // a change.
+    // A plain load and store are enough, and a locked instruction would cost four times as much:
+    // threads and other ranks write here too, and of two increments one may be lost, but what
+    // counts is that the number changes.
     const std::uint64_t count = process_->progress_count.load(std::memory_order_relaxed);
     process_->progress_count.store(count + 1, std::memory_order_release);
     const std::int64_t now_ns = coarse_monotonic_now().time_since_epoch().count();
@@ -126,42 +153,57 @@ class Run {
     }
   }
 
+  [[nodiscard]] Directive agreed_directive(std::int64_t now_ns) noexcept;
   void slow_path() noexcept;
   void enter_slow_path() noexcept;
   void look(ClockReading now);
+  bool keeps();
+  void sample_step_time(MonotonicTime now) noexcept;
   void renew(ClockReading now, Nanoseconds elapsed);
   void direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger);
+  bool stop_if_overdue(ClockReading now, Nanoseconds elapsed, Ledger* ledger);
   void set_deadline(ClockReading now, Nanoseconds elapsed, Nanoseconds target) noexcept;
   void conclude(RunStatus status, const std::string& reason);
+  void conclude_in_ledger(RunStatus status, const std::string& reason, UtcTime now);
   void decide(Directive directive, Rule rule, UtcTime now);
+  void tell(Directive directive, MonotonicTime now) noexcept;
+  [[nodiscard]] Directive told_by_ranks() const noexcept;
   void record_decisions(Ledger& ledger);
   [[nodiscard]] std::unique_lock<std::mutex> lock_unless_forked() const;
   [[nodiscard]] bool is_served(ClockReading now) const noexcept;
   [[nodiscard]] bool has_hard_budget() const noexcept;
+  [[nodiscard]] bool is_overdue(Nanoseconds elapsed) const noexcept;
+  [[nodiscard]] std::string describe_exhausted(Ledger* ledger, UtcTime now) const;
   void warn(const std::string& message);
 
-  std::unique_ptr<pulse::OwnPage> page_;
+  std::shared_ptr<pulse::OwnPage> page_;
+  pulse::OwnerMark mark_;  // of this run: the page's stays while another run of the process goes on
   const std::atomic<std::uint32_t>* owner_mark_;
   pulse::ProcessLine* process_;
   pulse::AgentLine* agent_;
+  pulse::GroupLine* group_;
   std::atomic<std::int64_t> deadline_ns_{0};
-  std::atomic<std::uint32_t> own_directive_{0};
+  std::atomic<std::int64_t> own_step_{pulse::kNoStep};
+  pulse::Agreement agent_heard_;
+  pulse::Agreement ranks_heard_;
   std::atomic<std::int64_t> slow_path_ns_{0};
   std::atomic<std::uint32_t> slow_path_failures_{0};
   std::atomic<RunStatus> status_{RunStatus::RUNNING};
 
-  pulse::ProcessLine ignored_line_{};  // where a process that is not the reporter writes
-  mutable std::mutex mutex_;           // of everything below
+  mutable std::mutex mutex_;  // of everything below
   std::string home_path_;
   std::string ledger_path_;  // empty: no ledger could be had at the start
   bool is_attached_ = false;
+  bool is_group_ = false;
+  std::string group_name_;
+  std::int64_t sampled_step_ = pulse::kNoStep;
+  MonotonicTime sampled_at_{};
   int attempt_number_ = 1;
   std::optional<Rate> rate_;
   std::optional<Money> earlier_cost_;
   std::optional<CheckpointRecord> resume_from_;
   std::optional<AttemptAccount> account_;
   budget::LeasePlan lease_;
-  std::uint64_t checkpoint_count_ = 0;
   int ledger_failure_count_ = 0;            // in a row
   std::vector<DecisionRecord> unrecorded_;  // own directives that the ledger does not know yet
   Nanoseconds ended_after_{};

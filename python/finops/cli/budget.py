@@ -1,168 +1,199 @@
-"""`finops budget`: limits of experiments, requests for more, and their answers."""
+"""`finops budget`: limits, what is left of them, and who belongs to whom.
+
+Owns: set, show, tree, history, settle. Does not own: requests (budget_requests), display
+(budget_page).
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from finops import Money
-from finops.errors import BudgetMismatch, NotFound
-from finops.ledger import BudgetSummary, Ledger, RequestSummary, budget_id_of, open_ledger
+from finops.errors import BudgetMismatch, InvalidArgument, NotFound
+from finops.ledger import BudgetSummary, BudgetTerms, Ledger, open_ledger
 
+from . import budget_requests
+from .budget_page import (
+    budget_json,
+    budget_name,
+    budget_page,
+    budget_table,
+    budget_tree,
+    describe_terms,
+    running_of,
+    tree_json,
+    waiting_line,
+)
 from .history import budget_history, history_table
 from .options import (
-    ExperimentArgument,
+    BudgetArgument,
     HomeOption,
     JsonOption,
     WhyOption,
     find_ledger,
     home_path,
-    parse_experiment,
+    parse_budget,
+    span_option,
     user_name,
 )
-from .render import (
-    bar,
-    fields_json,
-    format_money,
-    format_time,
-    make_console,
-    money_json,
-    one_line,
-    print_json,
-)
+from .render import format_money, make_console, print_json
 
 app = typer.Typer(help="Budgets: set, show, request, approve.", no_args_is_help=True)
+app.command("request")(budget_requests.request)
+app.command("approve")(budget_requests.approve)
+app.command("deny")(budget_requests.deny)
 
-_BUDGET_FIELDS = (
-    "budget_id", "scope", "period", "is_hard", "created_by", "created_at", "limit", "available",
-    "held", "spent", "overspent", "open_lease_count",
-)  # fmt: skip
-_REQUEST_FIELDS = (
-    "request_id", "budget_id", "run_id", "amount", "who", "why", "requested_at", "is_ruled",
-    "is_approved", "ruled_by", "ruling_reason", "old_limit", "new_limit", "ruled_at",
-)  # fmt: skip
-RequestArgument = Annotated[
-    str, typer.Argument(metavar="REQUEST", help="Its id, or 'latest': the newest unanswered one.")
+_NONE = "none"  # takes a cap, a duration or a list away
+
+PeriodOption = Annotated[
+    str, typer.Option("--period", metavar="PERIOD", help="lifetime, day, week, month or quarter.")
+]
+ZoneOption = Annotated[
+    str, typer.Option("--time-zone", metavar="ZONE", help="Of the period, as in Europe/Berlin.")
+]
+CapOption = Annotated[
+    str, typer.Option("--burn-cap", metavar='"100 USD"', help="The most in an hour, or none.")
+]
+DurationOption = Annotated[
+    timedelta | None,
+    span_option("--max-duration", "The longest that one attempt may run.", default="no limit"),
+]
+WarnOption = Annotated[str, typer.Option("--warn", metavar="50,80,95", help="Percents to warn at.")]
+ApproverOption = Annotated[
+    list[str] | None,
+    typer.Option("--approver", metavar="USER", help="Who may approve; repeat it, or none."),
+]
+ParentOption = Annotated[
+    str, typer.Option("--parent", metavar="BUDGET", help="What it belongs to, or none.")
 ]
 
 
 @app.command("set")
 def set_budget(
-    experiment: ExperimentArgument,
-    limit: Annotated[str, typer.Argument(metavar='"5 USD"')],
+    budget: BudgetArgument,
+    limit: Annotated[str, typer.Argument(metavar='["5 USD"]')] = "",
     soft: Annotated[bool, typer.Option("--soft", help="At the limit warn, do not pause.")] = False,
+    period: PeriodOption = "",
+    time_zone: ZoneOption = "",
+    burn_cap: CapOption = "",
+    max_duration: DurationOption = None,
+    no_max_duration: Annotated[bool, typer.Option("--no-max-duration", help="No limit.")] = False,
+    warn: WarnOption = "",
+    approver: ApproverOption = None,
+    parent: ParentOption = "",
     why: WhyOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Create an experiment's budget, or change its limit."""
-    project, name = parse_experiment(experiment)
-    amount = Money.parse(limit)
+    """Create a budget, or change its limit and terms. What is not given stays as it is.
+
+    BUDGET is PROJECT/EXPERIMENT, project:NAME, team:NAME, organisation:NAME or user:NAME.
+    """
+    budget_id = parse_budget(budget)
     ledger = open_ledger(home_path(home))
-    budget_id = budget_id_of(project, name)
     before = ledger.budget(budget_id)
+    if time_zone and not period and before is None:
+        raise typer.BadParameter("needs --period", param_hint="--time-zone")
+    if before is None and not limit:
+        if not parent:
+            raise NotFound(no_budget(budget_id))
+        _set_parent(ledger, budget_id, parent)  # a level without a budget of its own
+        print(f"{budget_name(budget_id)} belongs to {parent}")
+        return
+    terms = before.terms if before else BudgetTerms(Money.parse(limit))
+    if limit:
+        terms.limit = Money.parse(limit)
+    _change_terms(terms, burn_cap, max_duration, no_max_duration, warn, approver)
     if before is None:
-        ledger.create_budget(project, name, amount, is_hard=not soft, who=user_name())
-    elif soft and before.is_hard:
-        raise BudgetMismatch(f"budget {budget_id} is hard, and a budget's kind cannot be changed")
+        text = period or "lifetime"
+        ledger.create_budget(
+            budget_id,
+            terms,
+            who=user_name(),
+            is_hard=not soft,
+            period=f"{text}@{time_zone}" if time_zone else text,
+        )
     else:
-        ledger.set_limit(budget_id, amount, who=user_name(), why=why)
-    after = _existing(ledger, budget_id)
+        _refuse_another_kind(before, soft, period, time_zone)
+        ledger.change_budget(budget_id, terms, who=user_name(), why=why)
+    if parent:
+        _set_parent(ledger, budget_id, parent)
+    after = existing(ledger, budget_id)
     if as_json:
         print_json(budget_json(after))
         return
-    kind = "hard" if after.is_hard else "soft"
-    change = f", was {format_money(before.limit)}" if before else ""
-    print(f"{project}/{name}: {kind} budget of {format_money(after.limit)}{change}")
+    change = ""
+    if before and before.terms.limit != after.terms.limit:
+        change = f", was {format_money(before.terms.limit)}"
+    print(f"{budget_name(budget_id)}: {describe_terms(after)}{change}")
+    if before is None and _open_attempts(ledger):
+        print("runs that began before it do not count in it")
 
 
 @app.command("show")
 def show(
-    experiment: Annotated[str, typer.Argument(metavar="[PROJECT/EXPERIMENT]")] = "",
+    budget: Annotated[str, typer.Argument(metavar="[BUDGET]")] = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Show all budgets, or one, and the requests that wait for an answer."""
-    ledger = find_ledger(home_path(home))
+    """Show all budgets, or one in full, and the requests that wait for an answer."""
+    home_text = home_path(home)
+    ledger = find_ledger(home_text)
     budgets = ledger.budgets() if ledger else []
-    if experiment:
-        budget_id = budget_id_of(*parse_experiment(experiment))
-        budgets = [budget for budget in budgets if budget.budget_id == budget_id]
+    budget_id = parse_budget(budget) if budget else ""
+    if budget_id:
+        budgets = [one for one in budgets if one.budget_id == budget_id]
         if not budgets:
-            raise NotFound(_no_budget(experiment))
-    ids = {budget.budget_id for budget in budgets}
+            raise NotFound(no_budget(budget_id))
+    ids = {one.budget_id for one in budgets}
     waiting = [r for r in (ledger.requests() if ledger else []) if not r.is_ruled]
     waiting = [request for request in waiting if request.budget_id in ids]
+    running = running_of(ledger, home_text) if ledger and budgets else {}
     if as_json:
-        requests = [fields_json(request, *_REQUEST_FIELDS) for request in waiting]
-        print_json({"budgets": [budget_json(b) for b in budgets], "waiting_requests": requests})
-    elif not budgets:
+        print_json(
+            {
+                "budgets": [
+                    budget_json(one, running.get(one.budget_id, ()), ledger) for one in budgets
+                ],
+                "waiting_requests": [budget_requests.request_json(r) for r in waiting],
+            }
+        )
+        return
+    console = make_console()
+    if not budgets:
+        print('no budgets; make one: finops budget set PROJECT/EXPERIMENT "5 USD"')
+    elif budget_id and ledger is not None:
+        console.print(budget_page(ledger, budgets[0], running.get(budget_id, ())))
+    else:
+        console.print(budget_table(budgets))
+    for request in waiting:
+        console.print(waiting_line(request))
+
+
+@app.command("tree")
+def tree(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Show which budget belongs to which, with what is left of each."""
+    ledger = find_ledger(home_path(home))
+    budgets = ledger.budgets() if ledger else []
+    memberships = ledger.memberships() if ledger else []
+    if as_json:
+        print_json(tree_json(budgets, memberships))
+    elif not budgets and not memberships:
         print('no budgets; make one: finops budget set PROJECT/EXPERIMENT "5 USD"')
     else:
-        console = make_console()
-        console.print(_budget_table(budgets))
-        for request in waiting:
-            console.print(_waiting_line(request))
-
-
-@app.command("request")
-def request(
-    experiment: ExperimentArgument,
-    amount: Annotated[str, typer.Argument(metavar='"2 USD"', help="How much more.")],
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason. Required.")],
-    run: Annotated[str, typer.Option(metavar="RUN", help="The run that needs it.")] = "",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Ask for more budget."""
-    if not why.strip():
-        raise typer.BadParameter("must say why", param_hint="--why")
-    ledger = open_ledger(home_path(home))
-    budget = _existing(ledger, budget_id_of(*parse_experiment(experiment)))
-    asked = ledger.request_budget(
-        budget.budget_id, Money.parse(amount), who=user_name(), why=why, run_id=run
-    )
-    if as_json:
-        print_json(fields_json(_request_of(ledger, asked), *_REQUEST_FIELDS))
-        return
-    print(f"request {asked}: {amount} more for {experiment}")
-    print(f"to be answered with: finops budget approve {asked}")
-
-
-@app.command("approve")
-def approve(
-    request_id: RequestArgument,
-    why: WhyOption = "",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Approve a request: the limit goes up, and paused runs go on."""
-    _rule(request_id, why, home_path(home), is_approved=True, as_json=as_json)
-
-
-@app.command("deny")
-def deny(
-    request_id: RequestArgument,
-    why: WhyOption = "",
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Deny a request."""
-    _rule(request_id, why, home_path(home), is_approved=False, as_json=as_json)
+        make_console().print(budget_tree(budgets, memberships))
 
 
 @app.command("history")
-def history(
-    experiment: ExperimentArgument, as_json: JsonOption = False, home: HomeOption = None
-) -> None:
-    """Show who changed the limit, who asked, who answered, and why."""
+def history(budget: BudgetArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Show who changed a budget, who asked, who answered, and why."""
     ledger = find_ledger(home_path(home))
-    budget_id = budget_id_of(*parse_experiment(experiment))
+    budget_id = parse_budget(budget)
     if ledger is None or ledger.budget(budget_id) is None:
-        raise NotFound(_no_budget(experiment))
+        raise NotFound(no_budget(budget_id))
     events = budget_history(ledger, budget_id)
     if as_json:
         print_json([event.as_json() for event in events])
@@ -190,76 +221,69 @@ def settle(
         print(f"{attempt}: its uncertain time is {outcome}")
 
 
-def budget_json(budget: BudgetSummary) -> dict[str, Any]:
-    """A budget with all accounts, and `left`: what is not spent."""
-    left = money_json(budget.limit - budget.spent)
-    return {**fields_json(budget, *_BUDGET_FIELDS), "left": left}
+def existing(ledger: Ledger, budget_id: str) -> BudgetSummary:
+    """The budget.
 
-
-def _rule(request_id: str, why: str, home: str, *, is_approved: bool, as_json: bool) -> None:
-    ledger = open_ledger(home)
-    if request_id == "latest":
-        request_id = _latest_request(ledger)
-    ruled = ledger.rule_request(request_id, is_approved=is_approved, who=user_name(), why=why)
-    if as_json:
-        print_json(fields_json(ruled, *_REQUEST_FIELDS))
-        return
-    name = ruled.budget_id.removeprefix("experiment:")
-    if not is_approved:
-        print(f"denied: {format_money(ruled.amount)} for {name}")
-        return
-    limits = f"{format_money(ruled.old_limit)} -> {format_money(ruled.new_limit)}"
-    print(f"approved: {name} {limits}; runs that wait for it go on by themselves")
-
-
-def _latest_request(ledger: Ledger) -> str:
-    waiting = [request for request in ledger.requests() if not request.is_ruled]
-    if not waiting:
-        raise NotFound("no request waits for an answer; see: finops budget show")
-    return waiting[-1].request_id  # the ledger gives them in the order they came
-
-
-def _request_of(ledger: Ledger, request_id: str) -> RequestSummary:
-    return next(r for r in ledger.requests() if r.request_id == request_id)
-
-
-def _existing(ledger: Ledger, budget_id: str) -> BudgetSummary:
+    Raises
+    ------
+    NotFound : there is none, with how to make it.
+    """
     budget = ledger.budget(budget_id)
     if budget is None:
-        raise NotFound(_no_budget(budget_id.removeprefix("experiment:")))
+        raise NotFound(no_budget(budget_id))
     return budget
 
 
-def _no_budget(experiment: str) -> str:
-    return f'{experiment} has no budget; make one: finops budget set {experiment} "5 USD"'
+def no_budget(budget_id: str) -> str:
+    """What to tell somebody who asks for a budget that is not there."""
+    name = budget_name(budget_id)
+    return f'{name} has no budget; make one: finops budget set {name} "5 USD"'
 
 
-def _budget_table(budgets: list[BudgetSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("BUDGET", overflow="ellipsis", no_wrap=True)
-    table.add_column("KIND")
-    for header in ("LIMIT", "SPENT", "HELD"):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("LEFT", no_wrap=True)
-    for budget in budgets:
-        ratio = float(budget.spent.amount / budget.limit.amount) if budget.limit else 1.0
-        left = budget.limit - budget.spent
-        table.add_row(
-            one_line(budget.budget_id.removeprefix("experiment:")),
-            "hard" if budget.is_hard else "soft",
-            format_money(budget.limit),
-            format_money(budget.spent),
-            format_money(budget.held),
-            Text.assemble(bar(ratio, 10), f" {format_money(left)}"),
+def _set_parent(ledger: Ledger, budget_id: str, parent: str) -> None:
+    parent_id = "" if parent == _NONE else parse_budget(parent)
+    ledger.set_parent(budget_id, parent_id, who=user_name())
+
+
+def _change_terms(
+    terms: BudgetTerms,
+    burn_cap: str,
+    max_duration: timedelta | None,
+    no_max_duration: bool,
+    warn: str,
+    approvers: list[str] | None,
+) -> None:
+    if burn_cap:
+        text = burn_cap.removesuffix("/h")
+        terms.burn_cap_per_hour = None if burn_cap == _NONE else Money.parse(text)
+    if max_duration is not None or no_max_duration:
+        terms.max_duration = None if no_max_duration else max_duration
+    if warn:
+        try:
+            terms.warning_percents = (
+                [] if warn == _NONE else [int(part) for part in warn.split(",")]
+            )
+        except ValueError:
+            raise typer.BadParameter(f"{warn!r} is no list of percents like 50,80,95") from None
+    if approvers:
+        terms.approvers = [] if approvers == [_NONE] else approvers
+
+
+def _refuse_another_kind(before: BudgetSummary, soft: bool, period: str, zone: str) -> None:
+    name = budget_name(before.budget_id)
+    if soft and before.is_hard:
+        raise BudgetMismatch(f"budget {name} is hard, and a budget's kind cannot be changed")
+    if not period and not zone:
+        return
+    word, _, known_zone = before.period.partition("@")
+    wanted = period or word
+    wanted_zone = zone or (known_zone if wanted == word else "UTC")
+    if (wanted, wanted_zone) != (word, known_zone) and wanted != before.period:
+        raise InvalidArgument(
+            f"budget {name} is per {before.period}, and a budget's period cannot be changed"
         )
-    return table
 
 
-def _waiting_line(request: RequestSummary) -> Text:
-    return Text(
-        f"waiting: {request.who} asks for {format_money(request.amount)} for "
-        f"{one_line(request.budget_id.removeprefix('experiment:'))} since "
-        f"{format_time(request.requested_at)}: {one_line(request.why)}; "
-        f"finops budget approve {request.request_id}",
-        style="yellow",
-    )
+def _open_attempts(ledger: Ledger) -> bool:
+    runs: list[Any] = ledger.runs(status="RUNNING", limit=1)
+    return bool(runs)

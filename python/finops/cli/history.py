@@ -13,9 +13,9 @@ from typing import Any
 from rich.table import Table
 
 from finops import Money
-from finops.ledger import BudgetLine, Ledger, RequestSummary
+from finops.ledger import BudgetTerms, BudgetTermsChange, Ledger, RequestSummary
 
-from .render import fields_json, format_money, format_time, money_json, one_line
+from .render import fields_json, format_money, format_span, format_time, money_json, one_line
 
 _FIRST = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -25,7 +25,7 @@ class HistoryEvent:
     """One thing that happened to a budget. Limits are None where they did not change."""
 
     at: datetime | None
-    what: str  # created, limit changed, requested, approved, denied
+    what: str  # created, limit changed, terms changed, requested, approved, denied, expired
     who: str
     why: str
     amount: Money | None = None
@@ -46,36 +46,53 @@ class HistoryEvent:
 def budget_history(ledger: Ledger, budget_id: str) -> list[HistoryEvent]:
     """Everything that people did to a budget, oldest first."""
     requests = [r for r in ledger.requests() if r.budget_id == budget_id]
-    events = _limit_changes(ledger.budget_lines(budget_id), {r.request_id for r in requests})
+    events = _terms_changes(ledger.terms_history(budget_id), {r.request_id for r in requests})
     for request in requests:
         events += _request_events(request)
     return sorted(events, key=lambda event: event.at or _FIRST)
 
 
-def _limit_changes(lines: Iterable[BudgetLine], request_ids: set[str]) -> list[HistoryEvent]:
-    """Changes of the limit by hand; those by an approval are told by the request."""
+def _terms_changes(
+    changes: Iterable[BudgetTermsChange], request_ids: set[str]
+) -> list[HistoryEvent]:
+    """Changes by hand; those by an approval are told by the request."""
     events: list[HistoryEvent] = []
-    limit: Money | None = None
-    for line in lines:
-        if "limit" not in (line.from_account, line.to_account):
-            continue
-        change = line.amount if line.from_account == "limit" else -line.amount
-        old, limit = limit, change if limit is None else limit + change
-        word, _, rest = line.why.partition(" ")
+    before: BudgetTerms | None = None
+    for change in changes:
+        old, before = before, change.terms
+        word, _, rest = change.why.partition(" ")
         if word == "request" and rest.partition(":")[0] in request_ids:
             continue
-        last = events[-1] if events else None
-        # One change may be two lines: what was overspent is paid off by a line of its own.
-        if last is not None and (last.at, last.who, last.why) == (
-            line.recorded_at, line.who, line.why,
-        ):  # fmt: skip
-            old = last.old_limit
-            events.pop()
-        what = "created" if old is None else "limit changed"
+        is_new_limit = old is None or old.limit != change.terms.limit
+        what = "created" if old is None else "limit changed" if is_new_limit else "terms changed"
+        why = "; ".join(filter(None, (change.why, *_other_terms(old, change.terms))))
         events.append(
-            HistoryEvent(line.recorded_at, what, line.who, line.why, old_limit=old, new_limit=limit)
+            HistoryEvent(
+                change.recorded_at,
+                what,
+                change.who,
+                why,
+                old_limit=old.limit if old and is_new_limit else None,
+                new_limit=change.terms.limit if is_new_limit else None,
+            )
         )
     return events
+
+
+def _other_terms(old: BudgetTerms | None, new: BudgetTerms) -> Iterable[str]:
+    """What changed besides the limit, in words."""
+    if old is None:
+        return
+    if old.burn_cap_per_hour != new.burn_cap_per_hour:
+        cap = new.burn_cap_per_hour
+        yield f"burn cap {format_money(cap)}/h" if cap is not None else "no burn cap"
+    if old.max_duration != new.max_duration:
+        span = new.max_duration
+        yield f"max duration {format_span(span)}" if span is not None else "no max duration"
+    if old.warning_percents != new.warning_percents:
+        yield "warnings at " + ", ".join(f"{percent} %" for percent in new.warning_percents)
+    if old.approvers != new.approvers:
+        yield "approvers: " + (", ".join(new.approvers) or "everybody")
 
 
 def _request_events(request: RequestSummary) -> list[HistoryEvent]:
@@ -92,7 +109,7 @@ def _request_events(request: RequestSummary) -> list[HistoryEvent]:
         return [asked]
     ruled = HistoryEvent(
         request.ruled_at,
-        "approved" if request.is_approved else "denied",
+        request.outcome.lower(),
         request.ruled_by,
         request.ruling_reason,
         amount=request.amount,
@@ -109,7 +126,7 @@ def history_table(events: list[HistoryEvent]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for header in ("WHEN", "WHAT", "WHO", "LIMIT", "WHY"):
         table.add_column(header, no_wrap=header == "WHEN")
-    styles = {"approved": "green", "denied": "red", "requested": "yellow"}
+    styles = {"approved": "green", "denied": "red", "requested": "yellow", "expired": "dim"}
     for event in events:
         table.add_row(
             format_time(event.at),
@@ -129,7 +146,7 @@ def history_table(events: list[HistoryEvent]) -> Table:
 def _limit_cell(event: HistoryEvent) -> str:
     if event.what == "requested":
         return f"+{format_money(event.amount)}?"
-    if event.what == "denied":
+    if event.new_limit is None or event.what in ("denied", "expired"):
         return "unchanged"
     if event.old_limit is None:
         return format_money(event.new_limit)

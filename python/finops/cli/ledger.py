@@ -1,10 +1,14 @@
-"""`finops ledger verify`: replays the journal and compares every balance."""
+"""`finops ledger`: verify it, copy it, and merge the ledgers of several hosts."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from finops.ledger import VerifyReport
+from finops.errors import NotFound
+from finops.ledger import VerifyReport, open_ledger
 
 from .options import HomeOption, JsonOption, find_ledger, home_path
 from .render import fields_json, print_json
@@ -34,6 +38,51 @@ def verify(as_json: JsonOption = False, home: HomeOption = None) -> None:
         _show(report)
     if problems:
         raise typer.Exit(1)
+
+
+_MERGE_FIELDS = ("run_count", "attempt_count", "usage_count", "charge_count", "other_count")
+
+
+@app.command("copy")
+def copy(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    home: HomeOption = None,
+) -> None:
+    """Write the ledger as one whole file, to be merged on another host.
+
+    Never copy ledger.db itself: what is still in its write-ahead log would be missing.
+    """
+    ledger = find_ledger(home_path(home))
+    if ledger is None:
+        raise NotFound(f"nothing was recorded yet in {home_path(home)}")
+    ledger.copy_to(str(file.absolute()))
+    print(f"{file}: {file.stat().st_size:,} bytes; on the other host: finops ledger merge {file}")
+
+
+@app.command("merge")
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Bring the runs of other ledgers in: what ran, what it cost, what was decided.
+
+    Budgets stay with the host that keeps them. Merging the same file again brings nothing.
+    """
+    ledger = open_ledger(home_path(home))
+    results = []
+    for file in files:
+        if not file.exists():
+            raise NotFound(f"there is no file {file}")
+        report = ledger.merge(str(file.absolute()))
+        results.append({"file": str(file), **fields_json(report, *_MERGE_FIELDS)})
+        if not as_json:
+            print(
+                f"{file}: {report.run_count} new runs, {report.attempt_count} attempts, "
+                f"{report.charge_count} charges"
+            )
+    if as_json:
+        print_json(results)
 
 
 def _show(report: VerifyReport) -> None:

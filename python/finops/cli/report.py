@@ -23,7 +23,7 @@ from finops.ledger import (
     budget_id_of,
 )
 
-from .budget import budget_json
+from .budget_page import budget_json
 from .history import HistoryEvent, budget_history
 from .options import HomeOption, JsonOption, find_ledger, home_path
 from .render import fields_json, make_console, money_json, print_json, sum_by_currency

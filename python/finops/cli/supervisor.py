@@ -17,8 +17,10 @@ from datetime import datetime, timedelta, timezone
 from finops import DEFAULT_SILENCE_LIMIT, EXIT_PAUSED
 from finops.agent import Agent, AgentReport, CommandRun, RunOptions
 from finops.errors import BudgetExhausted, FinopsError
-from finops.ledger import DecisionRecord, open_ledger
+from finops.ledger import BudgetSummary, DecisionRecord, Ledger, open_ledger
 
+from .budget_page import budget_name
+from .options import user_name
 from .render import format_money, format_price, format_span, print_error, print_note
 from .waiting import SignalWaiter
 
@@ -57,6 +59,8 @@ class Supervisor:
         )
         self._child: subprocess.Popen[bytes] | None = None
         self._interrupts = 0
+        self._is_waiting = False
+        self._ends_waiting = False
         self._told_warnings: set[str] = set()
 
     def run(self) -> int:
@@ -121,6 +125,9 @@ class Supervisor:
 
     def _on_signal(self, number: int) -> None:
         self._interrupts += 1
+        if self._is_waiting:
+            self._wait_interrupted(number)
+            return
         if self._child is None or self._child.returncode is not None:
             return
         is_second_try = number == signal.SIGINT and self._interrupts > 1
@@ -166,23 +173,22 @@ class Supervisor:
                 f"finops run --resume {run.run_id} ..."
             )
             return None
-        print_note(f"waiting for more budget; Ctrl-C leaves with exit code {EXIT_PAUSED}")
+        print_note(f"waiting for more budget; Ctrl-C twice leaves with exit code {EXIT_PAUSED}")
         return self._wait_for_budget(run, waiter)
 
     def _say_pause(self, run: CommandRun) -> bool:
         """Explain a pause. Returns whether money was its reason."""
         print_note(f"paused: {run.reason or 'the run paused itself'}")
-        experiment = f"{self._run_options.project}/{self._run_options.experiment}"
         is_at_budget = False
         try:
             ledger = open_ledger(run.home, read_only=True)
             decisions = ledger.decisions(attempt_id=run.attempt_id)
             is_at_budget = any(decision.rule in _PAID_RULES for decision in decisions)
-            budget = ledger.budget(run.budget_id) if run.budget_id else None
             spent = f"this attempt cost {format_money(run.cost)}"
+            budget = _exhausted_budget(ledger, run, self._run_options)
             if budget is not None:
-                spent += f"; {experiment} has spent {format_money(budget.spent)} of "
-                spent += format_money(budget.limit)
+                spent += f"; {budget_name(budget.budget_id)} has spent "
+                spent += f"{format_money(budget.spent)} of {format_money(budget.limit)}"
             print_note(spent)
             checkpoint = ledger.last_checkpoint(run.run_id)
             if checkpoint is None:
@@ -195,23 +201,35 @@ class Supervisor:
             if is_at_budget and budget is not None:
                 print_note(
                     "ask for more with: "
-                    + f'finops budget request {experiment} "2 {budget.limit.currency}" '
+                    + f"finops budget request {budget_name(budget.budget_id)} "
+                    + f'"2 {budget.limit.currency}" '
                     + '--why "..."'
                 )
         except FinopsError as error:
             print_note(f"warning: {error}")
         return is_at_budget
 
+    def _wait_interrupted(self, number: int) -> None:
+        # The first Ctrl-C may have been meant for the command, which is gone already.
+        if number == signal.SIGINT and self._interrupts == 1:
+            print_note(f"still waiting; Ctrl-C again leaves with exit code {EXIT_PAUSED}")
+        else:
+            self._ends_waiting = True
+
     def _wait_for_budget(self, run: CommandRun, waiter: SignalWaiter) -> CommandRun | None:
         since = datetime.now(timezone.utc)
-        interrupts_before = self._interrupts
-        while self._interrupts == interrupts_before:
-            waiter.wait(_BUDGET_POLL_SECONDS)
-            resumed = self._try_resume(run)
-            if resumed is not None:
-                waited = datetime.now(timezone.utc) - since
-                print_note(f"there is budget again after {format_span(waited)}")
-                return resumed
+        self._interrupts, self._is_waiting, self._ends_waiting = 0, True, False
+        try:
+            while not self._ends_waiting:
+                waiter.wait(_BUDGET_POLL_SECONDS)
+                resumed = None if self._ends_waiting else self._try_resume(run)
+                if resumed is not None:
+                    waited = datetime.now(timezone.utc) - since
+                    print_note(f"there is budget again after {format_span(waited)}")
+                    self._interrupts = 0
+                    return resumed
+        finally:
+            self._is_waiting = False
         print_note(f"no longer waiting; go on with: finops run --resume {run.run_id} ...")
         return None
 
@@ -227,6 +245,15 @@ class Supervisor:
         except FinopsError as error:
             self._warn([str(error)])
             return None
+
+
+def _exhausted_budget(ledger: Ledger, run: CommandRun, options: RunOptions) -> BudgetSummary | None:
+    """The hard budget above the run that has least left: the one to ask for more of."""
+    if not run.budget_id:
+        return None
+    chain = ledger.budget_chain(options.project, options.experiment, user_name())
+    hard = [budget for budget in chain if budget.is_hard]
+    return min(hard, key=lambda budget: budget.available, default=chain[0] if chain else None)
 
 
 def describe_decision(decision: DecisionRecord) -> str:

@@ -1,0 +1,174 @@
+// sqlite_merge.cpp - brings the runs of another ledger file in, and writes files to be brought in.
+//
+// The other file is attached read-only, and everything is copied by SQL in one transaction. Journal
+// rows are never changed, so that the same row twice is the same row; an id with other content is
+// refused before anything is written.
+#include <unistd.h>
+
+#include <array>
+
+#include "ledger/schema.hpp"
+#include "ledger/sqlite_ledger.hpp"
+
+namespace finops::ledger {
+namespace {
+
+// As a URI: what has a meaning of its own there is escaped.
+std::string read_only_uri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      constexpr std::string_view kDigits = "0123456789ABCDEF";
+      uri += '%';
+      uri += kDigits[static_cast<unsigned char>(c) >> 4U];
+      uri += kDigits[static_cast<unsigned char>(c) & 15U];
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?mode=ro";
+}
+
+// Which attempts are taken: those of other hosts. An attempt of this ledger's own is its own word.
+constexpr const char* kTaken =
+    "CREATE TEMP TABLE taken AS SELECT attempt_id FROM other.attempts WHERE attempt_id NOT IN "
+    "(SELECT attempt_id FROM main.attempts) OR attempt_id IN (SELECT attempt_id FROM "
+    "main.merged_attempts)";
+
+// What must not differ, by id: (what, its id, SQL that gives the ids which differ).
+struct Check {
+  const char* what;
+  const char* sql;
+};
+constexpr std::array<Check, 5> kChecks{{
+    {"run",
+     "SELECT o.run_id FROM other.runs o JOIN main.runs m USING (run_id) WHERE "
+     "(o.project, o.experiment) <> (m.project, m.experiment)"},
+    {"price",
+     "SELECT o.price_id FROM other.prices o JOIN main.prices m USING (price_id) WHERE (o.currency, "
+     "o.list_unit_price_units, o.list_unit_price_picos) <> (m.currency, m.list_unit_price_units, "
+     "m.list_unit_price_picos)"},
+    {"attempt",
+     "SELECT o.attempt_id FROM other.attempts o JOIN main.attempts m USING (attempt_id) WHERE "
+     "(o.run_id, o.host, o.boot_id, o.pid, o.start_ticks) <> (m.run_id, m.host, m.boot_id, m.pid, "
+     "m.start_ticks)"},
+    {"usage of attempt",
+     "SELECT attempt_id FROM (SELECT o.* FROM other.usage o JOIN main.usage m USING (attempt_id, "
+     "sequence) EXCEPT SELECT * FROM main.usage)"},
+    {"charge",
+     "SELECT event_id FROM (SELECT o.* FROM other.charges o JOIN main.charges m USING (event_id) "
+     "EXCEPT SELECT * FROM main.charges)"},
+}};
+
+#define FINOPS_TAKEN "WHERE attempt_id IN (SELECT attempt_id FROM taken) "
+
+// The journal tables that hang on an attempt, in an order that keeps their own.
+constexpr std::array<const char*, 7> kOfAttempts{
+    "INSERT INTO attempt_prices SELECT * FROM other.attempt_prices " FINOPS_TAKEN
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO attempt_ends SELECT * FROM other.attempt_ends " FINOPS_TAKEN
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO settlements SELECT * FROM other.settlements " FINOPS_TAKEN
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO checkpoints SELECT * FROM other.checkpoints o " FINOPS_TAKEN
+    "ORDER BY o.rowid ON CONFLICT DO NOTHING",
+    "INSERT INTO decisions SELECT * FROM other.decisions o " FINOPS_TAKEN
+    "ORDER BY o.rowid ON CONFLICT DO NOTHING",
+    "INSERT INTO telemetry SELECT * FROM other.telemetry " FINOPS_TAKEN "ON CONFLICT DO NOTHING",
+    "INSERT INTO prices SELECT * FROM other.prices WHERE true ON CONFLICT DO NOTHING"};
+
+constexpr const char* kAttempts =
+    "INSERT INTO attempts SELECT attempt_id, run_id, (SELECT coalesce(max(attempt_number), 0) FROM "
+    "main.attempts m WHERE m.run_id = o.run_id) + row_number() OVER (PARTITION BY run_id ORDER BY "
+    "started_utc_ns, attempt_id), host, boot_id, pid, start_ticks, entry_point, command, resource, "
+    "price_id, used_micro_gpus, block_micro_gpus, is_long_running, long_running_reason, "
+    "started_utc_ns, started_boot_ns, started_monotonic_ns FROM other.attempts o " FINOPS_TAKEN
+    "AND attempt_id NOT IN (SELECT attempt_id FROM main.attempts)";
+
+// Budgets stay where they are, so that a merged attempt holds nothing here.
+constexpr const char* kAccounts =
+    "INSERT INTO accounts SELECT attempt_id, state, epoch, settled_ns, usage_count, NULL, NULL, "
+    "charged_units, charged_picos, is_exhausted FROM other.accounts " FINOPS_TAKEN
+    "ON CONFLICT (attempt_id) DO UPDATE SET state=excluded.state, epoch=excluded.epoch, "
+    "settled_ns=excluded.settled_ns, usage_count=excluded.usage_count, "
+    "charged_units=excluded.charged_units, charged_picos=excluded.charged_picos, "
+    "is_exhausted=excluded.is_exhausted WHERE excluded.epoch > accounts.epoch";
+
+}  // namespace
+
+std::int64_t SqliteLedger::insert_missing(const char* sql) {
+  Statement insert = database_->prepare(sql);
+  insert.run();
+  return database_->changes();
+}
+
+void SqliteLedger::refuse_other_content() {
+  for (const Check& check : kChecks) {
+    Statement differs = database_->prepare(check.sql);
+    if (differs.step()) {
+      detail::throw_error(ErrorCode::Conflict, std::string(check.what) + " " + differs.text() +
+                                                   " is something else in the other ledger; "
+                                                   "nothing was merged");
+    }
+  }
+}
+
+MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now) {
+  MergeReport report;
+  refuse_other_content();
+  report.run_count = insert_missing(
+      "INSERT INTO runs SELECT * FROM other.runs o WHERE true ORDER BY o.rowid "
+      "ON CONFLICT DO NOTHING");
+  report.other_count = insert_missing(kOfAttempts.back());  // prices first: attempts name them
+  report.attempt_count = insert_missing(kAttempts);
+  {
+    Statement mark = database_->prepare(
+        "INSERT INTO merged_attempts SELECT attempt_id, ?, ? FROM taken WHERE true ON CONFLICT DO "
+        "NOTHING");
+    mark << origin << now;
+    mark.run();
+  }
+  report.usage_count = insert_missing("INSERT INTO usage SELECT * FROM other.usage " FINOPS_TAKEN
+                                      "ON CONFLICT DO NOTHING");
+  report.charge_count = insert_missing(
+      "INSERT INTO charges SELECT * FROM other.charges o WHERE attempt_id IS NULL OR "
+      "attempt_id IN (SELECT attempt_id FROM taken) ORDER BY o.rowid ON CONFLICT DO "
+      "NOTHING");
+  for (std::size_t i = 0; i + 1 < kOfAttempts.size(); ++i) {
+    report.other_count += insert_missing(kOfAttempts.at(i));
+  }
+  insert_missing(kAccounts);
+  return report;
+}
+
+MergeReport SqliteLedger::merge(const std::string& other_path, UtcTime now) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  {
+    // Opened once as a ledger: it says by itself what is wrong with a file that is none.
+    const SqliteLedger other(other_path, {.read_only = true});
+  }
+  MergeReport report;
+  // SQL that names the attached file must be forgotten before it goes: a connection of its own.
+  SqliteLedger own(path_, options_);
+  {
+    Statement attach = own.database_->prepare("ATTACH ? AS other");
+    attach << read_only_uri(other_path);
+    attach.run();
+  }
+  own.write([&] {
+    own.database_->execute(kTaken);
+    report = own.merge_attached(other_path, now);
+  });
+  return report;
+}
+
+void SqliteLedger::copy_to(const std::string& path) {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  FINOPS_REQUIRE(access(path.c_str(), F_OK) != 0, ErrorCode::InvalidArgument,
+                 path + " exists; give the name of a new file");
+  Statement copy = database_->prepare("VACUUM INTO ?");
+  copy << path;
+  copy.run();
+}
+
+}  // namespace finops::ledger

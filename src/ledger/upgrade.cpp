@@ -1,0 +1,111 @@
+// upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
+//
+// A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
+// one.
+#include <array>
+#include <string>
+
+#include "ledger/schema.hpp"
+
+namespace finops::ledger {
+namespace {
+
+constexpr const char* kNewJournal = R"sql(
+ALTER TABLE budget_lines ADD COLUMN period_start_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE budget_requests ADD COLUMN expires_at_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE budget_rulings ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+ALTER TABLE decisions ADD COLUMN is_dry_run INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE budget_terms (
+  budget_id TEXT NOT NULL REFERENCES budgets (budget_id), sequence INTEGER NOT NULL,
+  limit_units INTEGER NOT NULL CHECK (limit_units >= 0),
+  limit_picos INTEGER NOT NULL CHECK (limit_picos BETWEEN 0 AND 999999999999),
+  burn_cap_units INTEGER, burn_cap_picos INTEGER, max_duration_ns INTEGER NOT NULL,
+  warning_percents TEXT NOT NULL, approvers TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL,
+  recorded_at_ns INTEGER NOT NULL, PRIMARY KEY (budget_id, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE budget_parents (
+  child_id TEXT NOT NULL, sequence INTEGER NOT NULL, parent_id TEXT NOT NULL, who TEXT NOT NULL,
+  recorded_at_ns INTEGER NOT NULL, PRIMARY KEY (child_id, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE notices (
+  number INTEGER PRIMARY KEY, notice_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, budget_id TEXT,
+  attempt_id TEXT, text TEXT NOT NULL, recorded_at_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE notice_deliveries (
+  channel TEXT NOT NULL, sequence INTEGER NOT NULL, first_number INTEGER NOT NULL,
+  last_number INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('SENDING', 'SENT', 'FAILED')),
+  detail TEXT NOT NULL, recorded_at_ns INTEGER NOT NULL,
+  PRIMARY KEY (channel, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE telemetry (
+  attempt_id TEXT NOT NULL REFERENCES attempts (attempt_id), window_start_ns INTEGER NOT NULL,
+  metric TEXT NOT NULL, device TEXT NOT NULL, sample_count INTEGER NOT NULL,
+  minimum REAL NOT NULL, mean REAL NOT NULL, maximum REAL NOT NULL,
+  PRIMARY KEY (attempt_id, window_start_ns, metric, device)) STRICT, WITHOUT ROWID;
+CREATE TABLE merged_attempts (
+  attempt_id TEXT PRIMARY KEY REFERENCES attempts (attempt_id), origin TEXT NOT NULL,
+  merged_at_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO budget_terms SELECT budget_id, 1, limit_units, limit_picos, NULL, NULL, 0, '50,80,95',
+  '', created_by, 'created', created_at_ns FROM budgets JOIN budget_balances USING (budget_id);
+)sql";
+
+constexpr std::array<const char*, 6> kNewTables{"budget_terms", "budget_parents",
+                                                "notices",      "notice_deliveries",
+                                                "telemetry",    "merged_attempts"};
+
+// Balances get a row for each window; holds say what each attempt holds of each budget.
+constexpr const char* kNewCaches = R"sql(
+DROP VIEW report_budgets;
+ALTER TABLE budget_balances RENAME TO old_balances;
+CREATE TABLE budget_balances (
+  budget_id TEXT NOT NULL REFERENCES budgets (budget_id), period_start_ns INTEGER NOT NULL,
+  limit_units INTEGER NOT NULL, limit_picos INTEGER NOT NULL,
+  available_units INTEGER NOT NULL CHECK (available_units >= 0),
+  available_picos INTEGER NOT NULL CHECK (available_picos BETWEEN 0 AND 999999999999),
+  held_units INTEGER NOT NULL CHECK (held_units >= 0),
+  held_picos INTEGER NOT NULL CHECK (held_picos BETWEEN 0 AND 999999999999),
+  spent_units INTEGER NOT NULL CHECK (spent_units >= 0),
+  spent_picos INTEGER NOT NULL CHECK (spent_picos BETWEEN 0 AND 999999999999),
+  overspent_units INTEGER NOT NULL CHECK (overspent_units >= 0),
+  overspent_picos INTEGER NOT NULL CHECK (overspent_picos BETWEEN 0 AND 999999999999),
+  CHECK ((spent_units + held_units + available_units - overspent_units - limit_units)
+           BETWEEN -5 AND 5
+         AND (spent_units + held_units + available_units - overspent_units - limit_units)
+           * 1000000000000
+           + spent_picos + held_picos + available_picos - overspent_picos - limit_picos = 0),
+  PRIMARY KEY (budget_id, period_start_ns)) STRICT, WITHOUT ROWID;
+INSERT INTO budget_balances SELECT budget_id, 0, limit_units, limit_picos, available_units,
+  available_picos, held_units, held_picos, spent_units, spent_picos, overspent_units,
+  overspent_picos FROM old_balances;
+DROP TABLE old_balances;
+CREATE TABLE holds (
+  attempt_id TEXT NOT NULL REFERENCES attempts (attempt_id),
+  budget_id TEXT NOT NULL REFERENCES budgets (budget_id), period_start_ns INTEGER NOT NULL,
+  held_units INTEGER NOT NULL CHECK (held_units >= 0),
+  held_picos INTEGER NOT NULL CHECK (held_picos BETWEEN 0 AND 999999999999),
+  PRIMARY KEY (attempt_id, budget_id, period_start_ns)) STRICT, WITHOUT ROWID;
+INSERT INTO holds SELECT attempt_id, budget_id, 0, held_units, held_picos
+  FROM accounts JOIN attempt_budgets USING (attempt_id) WHERE (held_units > 0 OR held_picos > 0);
+CREATE VIEW report_budgets AS
+SELECT b.budget_id, b.period, b.currency, b.is_hard,
+  strftime('%Y-%m-%dT%H:%M:%SZ', nullif(period_start_ns, 0) / 1000000000, 'unixepoch')
+    AS period_start,
+  printf('%d.%012d', limit_units, limit_picos) AS budget_limit,
+  printf('%d.%012d', spent_units, spent_picos) AS spent,
+  printf('%d.%012d', held_units, held_picos) AS held,
+  printf('%d.%012d', available_units, available_picos) AS available,
+  printf('%d.%012d', overspent_units, overspent_picos) AS overspent
+FROM budgets b JOIN budget_balances USING (budget_id);
+CREATE VIEW report_notices AS
+SELECT number, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at_ns / 1000000000, 'unixepoch')
+  AS recorded_at, kind, budget_id, attempt_id, text FROM notices;
+)sql";
+
+}  // namespace
+
+void upgrade_schema_to_2(Database& database) {
+  database.execute(kNewJournal);
+  database.execute(kNewCaches);
+  for (const char* table : kNewTables) {
+    make_append_only(database, table);
+  }
+  database.execute("PRAGMA user_version=2");
+}
+
+}  // namespace finops::ledger

@@ -1,0 +1,109 @@
+// agreement.cpp - packing, choosing and awaiting an agreed step.
+#include "finops/pulse/agreement.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace finops::pulse {
+namespace {
+
+constexpr std::uint64_t kDirectiveBits = 3;
+constexpr std::uint64_t kFollowsBit = 4;
+constexpr std::uint64_t kWrittenBit = 8;  // tells "go on" from "nobody has ever written"
+constexpr int kStepShift = 4;
+constexpr std::int64_t kLargestStep = (std::int64_t{1} << 59) - 1;
+constexpr std::int64_t kLargestMargin = 1'000'000'000;
+
+template <std::size_t Size>
+void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
+  const std::size_t size = std::min(text.size(), Size - 1);
+  std::memcpy(target.data(), text.data(), size);
+  std::fill(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), '\0');
+}
+
+std::int64_t margin_of(const GroupLine& group) noexcept {
+  const std::int64_t step_time_ns = group.step_time_ns.load(std::memory_order_relaxed);
+  const std::int64_t steps = step_time_ns <= 0 ? 0 : kAgreementMargin.count() / step_time_ns + 1;
+  return std::clamp(steps, kSmallestMargin, kLargestMargin);
+}
+
+bool is_due(const AgreedWord& word, std::int64_t act_by_ns, std::int64_t own_step,
+            std::int64_t now_ns) noexcept {
+  return word.act_at_step == 0 || own_step == kNoStep || own_step >= word.act_at_step ||
+         now_ns >= act_by_ns;
+}
+
+}  // namespace
+
+std::uint64_t AgreedWord::pack() const noexcept {
+  const std::int64_t step = std::clamp(act_at_step, std::int64_t{0}, kLargestStep);
+  return (static_cast<std::uint64_t>(step) << kStepShift) | kWrittenBit |
+         (follows ? kFollowsBit : 0) | (directive & kDirectiveBits);
+}
+
+AgreedWord AgreedWord::unpack(std::uint64_t word) noexcept {
+  return {.directive = static_cast<std::uint32_t>(word & kDirectiveBits),
+          .act_at_step = static_cast<std::int64_t>(word >> kStepShift),
+          .follows = (word & kFollowsBit) != 0};
+}
+
+void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTime now,
+           std::optional<std::int64_t> act_at_step) noexcept {
+  GroupLine& group = page.group;
+  const bool is_agent = teller == Teller::Agent;
+  std::atomic<std::uint64_t>& told = is_agent ? group.agent_told : group.ranks_told;
+  std::atomic<std::int64_t>& act_by_ns = is_agent ? group.agent_act_by_ns : group.ranks_act_by_ns;
+  const std::uint64_t before = told.load(std::memory_order_relaxed);
+  const AgreedWord old = AgreedWord::unpack(before);
+  if (before != 0 && old.directive == directive) {
+    return;
+  }
+  AgreedWord word{.directive = directive, .act_at_step = 0, .follows = old.directive != 0};
+  if (directive != 0 && group.rank_count.load(std::memory_order_relaxed) > 1) {
+    const std::int64_t step = std::clamp(page.process.step.load(std::memory_order_relaxed),
+                                         std::int64_t{0}, kLargestStep / 2);
+    word.act_at_step = act_at_step.value_or(step + margin_of(group));
+    if (old.directive != 0 && old.act_at_step >= step + kSmallestMargin) {
+      word.act_at_step = old.act_at_step;  // agreed, and nobody is there yet
+    } else {
+      act_by_ns.store((now.time_since_epoch() + kLongestAgreement).count(),
+                      std::memory_order_relaxed);
+    }
+  }
+  told.store(word.pack(), std::memory_order_release);
+}
+
+std::uint32_t Agreement::due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
+                             std::int64_t now_ns) noexcept {
+  const std::uint64_t known = current_.load(std::memory_order_relaxed);
+  if (word != known) {
+    const bool follows = AgreedWord::unpack(word).follows;
+    previous_act_by_ns_.store(current_act_by_ns_.load(std::memory_order_relaxed),
+                              std::memory_order_relaxed);
+    previous_.store(follows ? known : 0, std::memory_order_relaxed);
+    current_act_by_ns_.store(act_by_ns, std::memory_order_relaxed);
+    current_.store(word, std::memory_order_relaxed);
+  }
+  const AgreedWord current = AgreedWord::unpack(word);
+  if (is_due(current, act_by_ns, own_step, now_ns)) {
+    return current.directive;
+  }
+  const AgreedWord previous = AgreedWord::unpack(previous_.load(std::memory_order_relaxed));
+  const bool stands =
+      is_due(previous, previous_act_by_ns_.load(std::memory_order_relaxed), own_step, now_ns);
+  return stands ? previous.directive : 0;
+}
+
+void write_reason(PageLayout& page, std::string_view reason) noexcept {
+  copy_text(page.reason, reason);
+}
+
+void write_directive(PageLayout& page, std::uint32_t directive, std::uint32_t rule,
+                     std::string_view reason, std::optional<std::int64_t> act_at_step) {
+  write_reason(page, reason);
+  page.agent.rule.store(rule, std::memory_order_relaxed);
+  agree(page, Teller::Agent, directive, coarse_monotonic_now(), act_at_step);
+  page.agent.directive.store(directive, std::memory_order_release);
+}
+
+}  // namespace finops::pulse

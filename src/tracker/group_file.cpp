@@ -1,0 +1,80 @@
+// group_file.cpp - locking, reading and writing a group file.
+#include "tracker/group_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "finops/base/error.hpp"
+
+namespace finops::tracker {
+namespace {
+
+constexpr ssize_t kSize = 160;  // an id and its end
+
+}  // namespace
+
+bool GroupFile::try_lock() {
+  descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  FINOPS_REQUIRE(descriptor_ >= 0, ErrorCode::SystemFailure,
+                 "cannot open " + path_ + ": " + errno_text(errno));
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  // An OFD lock: two threads of one process exclude each other as well.
+  if (fcntl(descriptor_, F_OFD_SETLK, &lock) != 0) {
+    close(descriptor_);
+    descriptor_ = -1;
+    return false;
+  }
+  // Whoever removed the file held this lock: what we have may no longer be what others find.
+  struct stat mine{};
+  struct stat named{};
+  if (fstat(descriptor_, &mine) != 0 || stat(path_.c_str(), &named) != 0 ||
+      mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
+    unlock();
+    return false;
+  }
+  return true;
+}
+
+void GroupFile::unlock() {
+  if (descriptor_ < 0) {
+    return;
+  }
+  struct flock lock{};
+  lock.l_type = F_UNLCK;
+  lock.l_whence = SEEK_SET;
+  // Said aloud: a child that another thread forked meanwhile holds a copy of the descriptor.
+  (void)fcntl(descriptor_, F_OFD_SETLK, &lock);
+  close(descriptor_);
+  descriptor_ = -1;
+}
+
+AttemptId GroupFile::read() const {
+  std::array<char, kSize> bytes{};
+  const ssize_t size = pread(descriptor_, bytes.data(), bytes.size(), 0);
+  std::string text(bytes.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+  text = text.substr(0, text.find('\n'));
+  return is_file_safe(text) ? AttemptId{text} : AttemptId{};
+}
+
+void GroupFile::reserve() const {
+  const int code = posix_fallocate(descriptor_, 0, kSize);
+  FINOPS_REQUIRE(code == 0, ErrorCode::SystemFailure,
+                 "no room for " + path_ + ": " + errno_text(code));
+}
+
+void GroupFile::write(const AttemptId& attempt_id) const {
+  std::string text = attempt_id.str() + "\n";
+  text.resize(kSize, ' ');
+  FINOPS_REQUIRE(pwrite(descriptor_, text.data(), text.size(), 0) == kSize,
+                 ErrorCode::SystemFailure, "cannot write " + path_ + ": " + errno_text(errno));
+}
+
+void GroupFile::remove() const { unlink(path_.c_str()); }
+
+}  // namespace finops::tracker
