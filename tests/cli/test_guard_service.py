@@ -29,7 +29,8 @@ def test_systemd_takes_the_service_file(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_manifests_share_what_a_guard_needs() -> None:
-    yaml = pytest.importorskip("yaml")  # comes with apprise
+    import yaml  # comes with apprise
+
     pod = yaml.safe_load((CONTRIB / "container/kubernetes-sidecar.yaml").read_text())["spec"]
     (guard,), (training,) = pod["initContainers"], pod["containers"]
     assert pod["shareProcessNamespace"]

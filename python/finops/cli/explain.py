@@ -57,10 +57,7 @@ def explain_run(agent: Agent, home: str, policy: PolicyFile, run: str, *, as_jso
     folder = live_path(home)
     pages = live_runs(folder)[0] if os.path.isdir(folder) else []
     page = find_page(pages, run)
-    if page is not None:
-        found = _explain_live(agent, ledger, page)
-    else:
-        found = _explain_ended(ledger, run)
+    found = _explain_live(agent, ledger, page) if page is not None else _explain_ended(ledger, run)
     if as_json:
         print_json(_as_json(found, policy))
     else:
