@@ -2,6 +2,7 @@
 #include "finops/agent/agent.hpp"
 #include "convert.hpp"
 #include "finops/agent/settle.hpp"
+#include "finops/agent/telemetry.hpp"
 #include "finops/tracker/command_run.hpp"
 #include "options.hpp"
 #include "release.hpp"
@@ -114,17 +115,31 @@ const SystemClock& system_clock() {
 
 std::unique_ptr<agent::Agent> make_agent(const std::string& home, const std::string& name,
                                          const py::object& interval,
-                                         const py::object& silence_limit,
-                                         const py::object& directive_grace,
-                                         const py::object& term_grace) {
+                                         const guard::PolicyBook& policies, bool overrides_breaker,
+                                         bool with_telemetry) {
   agent::AgentOptions options;
   options.home = open_home(home);
   options.name = name;
   options.interval = from_timedelta(interval);
-  options.policy.silence_limit = from_timedelta(silence_limit);
-  options.policy.directive_grace = from_timedelta(directive_grace);
-  options.policy.term_grace = from_timedelta(term_grace);
+  options.policies = policies;
+  options.overrides_breaker = overrides_breaker;
+  if (with_telemetry) {
+    options.usage = std::make_shared<agent::Telemetry>(agent::TelemetryOptions{});
+  }
   return std::make_unique<agent::Agent>(std::move(options), system_clock());
+}
+
+agent::Explanation explanation_of(agent::Agent& self, const std::string& attempt_id) {
+  const ReleaseGil release;
+  return self.explain(AttemptId{attempt_id});
+}
+
+py::list explain(agent::Agent& self, const std::string& attempt_id) {
+  py::list readings;
+  for (const guard::RuleReading& reading : explanation_of(self, attempt_id).readings) {
+    readings.append(py::make_tuple(rule_name(reading.rule), reading.text, reading.is_fired));
+  }
+  return readings;
 }
 
 void bind_agent_class(py::module_& module) {
@@ -142,15 +157,24 @@ void bind_agent_class(py::module_& module) {
                                }
                                return ended;
                              })
-      .def_readonly("warnings", &Report::warnings);
+      .def_readonly("warnings", &Report::warnings)
+      .def_readonly("breaker_held", &Report::breaker_held);
   py::class_<agent::Agent>(module, "Agent", py::is_final())
       .def(py::init(&make_agent), py::arg("home"), py::kw_only(), py::arg("name"),
-           py::arg("interval"), py::arg("silence_limit"), py::arg("directive_grace"),
-           py::arg("term_grace"))
+           py::arg("interval"), py::arg("policies"), py::arg("overrides_breaker") = false,
+           py::arg("with_telemetry") = false)
       .def("try_serve", [](agent::Agent& self) { return self.try_serve(); })
       .def_property_readonly("is_serving",
                              [](const agent::Agent& self) { return self.is_serving(); })
-      .def("tick", [](agent::Agent& self) { return self.tick(); }, Release());
+      .def(
+          "tick", [](agent::Agent& self) { return self.tick(); }, Release())
+      .def("explain", &explain, py::arg("attempt_id"))
+      .def(
+          "policy_rules",
+          [](agent::Agent& self, const std::string& attempt_id) {
+            return explanation_of(self, attempt_id).policy_rules;
+          },
+          py::arg("attempt_id"));
 }
 
 void bind_command_run(py::module_& module) {

@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   bind_records(module);
   bind_ledger(module);
   bind_run(module);
+  bind_policy(module);
   bind_agent(module);
 }

@@ -10,9 +10,26 @@ import fcntl
 import os
 import struct
 
-from ._core import Agent, AgentReport, CommandRun, RunOptions
+from ._core import (
+    Agent,
+    AgentReport,
+    CommandRun,
+    GuardPolicy,
+    PolicyBook,
+    PolicyRule,
+    RunOptions,
+)
 
-__all__ = ["Agent", "AgentReport", "CommandRun", "RunOptions", "is_agent_serving"]
+__all__ = [
+    "Agent",
+    "AgentReport",
+    "CommandRun",
+    "GuardPolicy",
+    "PolicyBook",
+    "PolicyRule",
+    "RunOptions",
+    "is_agent_serving",
+]
 
 _FLOCK = "hhqqi0q"  # struct flock of 64-bit Linux: type, whence, start, length, pid
 

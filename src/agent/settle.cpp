@@ -108,26 +108,74 @@ AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
   return with_fresh_account(ledger, info.attempt_id, account, settle);
 }
 
+Nanoseconds span_between(std::int64_t later_ns, std::int64_t earlier_ns) noexcept {
+  std::int64_t span = 0;
+  if (__builtin_sub_overflow(later_ns, earlier_ns, &span)) {
+    return later_ns > earlier_ns ? Nanoseconds::max() : Nanoseconds::min();
+  }
+  return Nanoseconds{span};
+}
+
+Nanoseconds running_time(const pulse::PageInfo& info, BootTime now) noexcept {
+  return std::max(span_between(now.time_since_epoch().count(),
+                               info.started_at.boot.time_since_epoch().count()),
+                  Nanoseconds::zero());
+}
+
 Nanoseconds elapsed_at(const pulse::PageInfo& info, std::int64_t monotonic_ns) {
   // The page's time comes from another process: it cannot lie before the attempt's start.
-  const auto since_start = Nanoseconds{monotonic_ns} - info.started_at.monotonic.time_since_epoch();
-  return std::max(since_start, Nanoseconds::zero());
+  return std::max(span_between(monotonic_ns, info.started_at.monotonic.time_since_epoch().count()),
+                  Nanoseconds::zero());
 }
 
 LastSigns last_signs(const pulse::PageInfo& info, const pulse::PageLayout& page, ClockReading now,
                      const std::string& boot_id) {
   const bool is_same_boot = info.process.boot_id == boot_id;
   // Of an earlier boot it is known only that it was over when this one began.
+  const UtcTime boot_began = now.utc - now.boot.time_since_epoch();
   const Nanoseconds gone_at = is_same_boot
-                                  ? now.boot - info.started_at.boot
-                                  : (now.utc - now.boot.time_since_epoch()) - info.started_at.utc;
+                                  ? running_time(info, now.boot)
+                                  : span_between(boot_began.time_since_epoch().count(),
+                                                 info.started_at.utc.time_since_epoch().count());
   const Nanoseconds limit = std::max(gone_at, Nanoseconds::zero());
   const Nanoseconds seen =
       elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
   const std::int64_t alive_at = page.agent.alive_at_boot_ns.load(std::memory_order_relaxed);
   const Nanoseconds proved =
-      alive_at == 0 ? Nanoseconds::zero() : BootTime{Nanoseconds{alive_at}} - info.started_at.boot;
+      alive_at == 0 ? Nanoseconds::zero()
+                    : span_between(alive_at, info.started_at.boot.time_since_epoch().count());
   return {.metered_until = std::min(std::max(seen, proved), limit), .gone_at = limit};
+}
+
+Nanoseconds goodbye_time(const pulse::PageInfo& info, const pulse::PageLayout& page) {
+  // In its own words if the page has them. The last call alone is on CLOCK_MONOTONIC, which stands
+  // still while the host is suspended.
+  const std::int64_t ended_after = page.group.ended_after_ns.load(std::memory_order_relaxed);
+  return ended_after > 0
+             ? Nanoseconds{ended_after}
+             : elapsed_at(info, page.process.last_seen_ns.load(std::memory_order_relaxed));
+}
+
+std::optional<AttemptEnd> end_by_decision(const DecisionRecord& decision, UtcTime ended_at) {
+  if (decision.is_dry_run || decision.directive == Directive::CONTINUE) {
+    return std::nullopt;
+  }
+  switch (decision.rule) {
+    case Rule::Silence:
+    case Rule::Duration:
+    case Rule::Idle:
+    case Rule::Operator:
+      return AttemptEnd{
+          .status = RunStatus::KILLED, .reason = decision.reason, .ended_at = ended_at};
+    case Rule::Budget:
+    case Rule::Lease:
+      return AttemptEnd{.status = RunStatus::PAUSED,
+                        .reason = decision.reason + "; work since its last checkpoint is lost",
+                        .ended_at = ended_at};
+    case Rule::None:
+    case Rule::ProcessGone: break;
+  }
+  return std::nullopt;
 }
 
 void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info, const pulse::PageLayout& page) {

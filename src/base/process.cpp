@@ -7,7 +7,7 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <map>
+#include <set>
 #include <sstream>
 
 namespace finops {
@@ -59,34 +59,72 @@ ProcessIdentity current_process() {
   return {.boot_id = current_boot_id(), .pid = pid, .start_ticks = process_start_ticks(pid)};
 }
 
-std::vector<ProcessIdentity> descendants_of(pid_t pid) {
-  std::multimap<pid_t, std::pair<pid_t, std::uint64_t>> children_of;
+ProcessTree ProcessTree::read() {
+  ProcessTree tree;
+  tree.boot_id_ = current_boot_id();
   DIR* directory = opendir("/proc");
   if (directory == nullptr) {
-    return {};
+    return tree;
   }
   while (const dirent* entry = readdir(directory)) {
-    const pid_t candidate = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
-    if (candidate > 0) {
-      const StatFields fields = read_stat(candidate);
+    const pid_t pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
+    if (pid > 0) {
+      const StatFields fields = read_stat(pid);
       if (fields.start_ticks != 0) {
-        children_of.emplace(fields.parent_pid, std::pair{candidate, fields.start_ticks});
+        tree.entries_[pid] = {fields.parent_pid, fields.start_ticks};
+        tree.children_of_[fields.parent_pid].push_back(pid);
       }
     }
   }
   closedir(directory);
-  const std::string boot_id = current_boot_id();
+  return tree;
+}
+
+std::vector<ProcessIdentity> ProcessTree::descendants_of(const std::vector<pid_t>& roots) const {
+  std::set<pid_t> seen(roots.begin(), roots.end());  // the walk ends whatever /proc says
   std::vector<ProcessIdentity> found;
-  std::vector<pid_t> frontier{pid};
+  std::vector<pid_t> frontier = roots;
   for (std::size_t next = 0; next < frontier.size(); ++next) {
-    const auto [begin, end] = children_of.equal_range(frontier[next]);
-    for (auto it = begin; it != end; ++it) {
-      found.push_back({boot_id, it->second.first, it->second.second});
-      frontier.push_back(it->second.first);
+    const auto children = children_of_.find(frontier[next]);
+    if (children == children_of_.end()) {
+      continue;
     }
-    children_of.erase(begin, end);  // each parent once: the walk ends whatever /proc says
+    for (const pid_t child : children->second) {
+      if (seen.insert(child).second) {
+        found.push_back({boot_id_, child, entries_.at(child).start_ticks});
+        frontier.push_back(child);
+      }
+    }
   }
   return found;
+}
+
+std::vector<pid_t> ProcessTree::ancestors_of(pid_t pid) const {
+  std::vector<pid_t> found;
+  auto entry = entries_.find(pid);
+  while (entry != entries_.end() && found.size() < entries_.size()) {
+    found.push_back(entry->second.parent_pid);
+    entry = entries_.find(entry->second.parent_pid);
+  }
+  return found;
+}
+
+bool ProcessTree::has(const ProcessIdentity& process) const {
+  const auto found = entries_.find(process.pid);
+  return process.boot_id == boot_id_ && found != entries_.end() &&
+         found->second.start_ticks == process.start_ticks;
+}
+
+std::vector<ProcessIdentity> ProcessTree::all() const {
+  std::vector<ProcessIdentity> processes;
+  for (const auto& [pid, entry] : entries_) {
+    processes.push_back({boot_id_, pid, entry.start_ticks});
+  }
+  return processes;
+}
+
+std::vector<ProcessIdentity> descendants_of(pid_t pid) {
+  return ProcessTree::read().descendants_of({pid});
 }
 
 PidFd::PidFd(const ProcessIdentity& identity) {

@@ -74,10 +74,8 @@ Job slurm_job() {
 Job read_job(bool is_below_finops_run) {
   const std::string run_id = variable("FINOPS_RUN_ID");
   if (!run_id.empty() && !is_below_finops_run) {
-    return {.key = "finops " + run_id,
-            .run_id = run_id,
-            .local_rank = -1,
-            .is_on_several_hosts = true};
+    return {
+        .key = "finops " + run_id, .run_id = run_id, .local_rank = -1, .is_on_several_hosts = true};
   }
   // torchrun may itself be the one task that Slurm starts on each host.
   Job job = torchrun_job();

@@ -1,54 +1,73 @@
-// decide.cpp - the rules and the ladder.
+// decide.cpp - which rule counts, and the rungs of the ladder.
 #include "finops/guard/decide.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <optional>
 
 #include "finops/base/error.hpp"
+#include "guard/rules.hpp"
 
 namespace finops::guard {
 namespace {
 
-Nanoseconds silence_limit_of(const RunState& state, const Policy& policy) {
-  return state.silence_limit > Nanoseconds::zero() ? state.silence_limit : policy.silence_limit;
+bool tells_to_stop(Rule rule) {
+  return rule == Rule::Silence || rule == Rule::Duration || rule == Rule::Idle ||
+         rule == Rule::Operator;
 }
 
-bool is_silent(const RunState& state, const Policy& policy, BootTime now) {
-  const BootTime longest = state.silence_announced_at + policy.longest_expected_silence;
-  const BootTime announced_until = std::min(state.silent_until, longest);
-  // The window starts anew when an announced silence ends.
-  const BootTime since = std::max(state.progress_changed_at, announced_until);
-  return now - since > silence_limit_of(state, policy);
+bool is_money(Rule rule) { return rule == Rule::Budget || rule == Rule::Lease; }
+
+// A rung that was only recorded told nobody: the ladder begins at its foot.
+Rung real_rung(const RunState& state) { return state.is_rung_dry ? Rung::Watch : state.rung; }
+
+std::string stop_reason(Rule rule, const RunState& state, const Policy& policy, BootTime now) {
+  switch (rule) {
+    case Rule::Duration: return duration_reason(state, policy, now);
+    case Rule::Idle: return idle_reason(state, policy);
+    case Rule::Operator: return "a person asked for it";
+    default: return silence_reason(state, policy, now);
+  }
 }
 
-Decision silence_decision(const RunState& state, const Policy& policy, BootTime now) {
+Decision stop_decision(Rule rule, const RunState& state, const Policy& policy, BootTime now) {
   Decision decision{.directive = Directive::STOP,
-                    .rule = Rule::Silence,
+                    .rule = rule,
                     .rung = Rung::Directive,
-                    .reason = "no progress for " + format_span(now - state.progress_changed_at) +
-                              ", the limit is " + format_span(silence_limit_of(state, policy))};
+                    .reason = stop_reason(rule, state, policy, now)};
   const Nanoseconds waited = now - state.rung_since;
-  if (state.rung >= Rung::Sigterm) {  // whatever brought it there: the ladder only goes up
-    decision.rung = waited >= policy.term_grace ? Rung::Sigkill : state.rung;
-  } else if (state.rule == Rule::Silence && state.rung == Rung::Directive &&
+  const Rung rung = real_rung(state);
+  if (rung >= Rung::Sigterm) {  // whatever brought it there: the ladder only goes up
+    decision.rung = waited >= policy.term_grace ? Rung::Sigkill : rung;
+  } else if (policy.is_dry_run) {
+    decision.is_dry_run = true;
+  } else if (tells_to_stop(state.rule) && rung == Rung::Directive &&
              waited >= policy.directive_grace) {
     decision.rung = Rung::Sigterm;
   }
   return decision;
 }
 
-Decision budget_decision(const RunState& state, BootTime now) {
+Rule money_rule(const RunState& state) {
+  if (real_rung(state) >= Rung::Sigterm && is_money(state.rule)) {
+    return state.rule;  // what it was told stays true
+  }
+  return state.is_exhausted ? Rule::Budget : Rule::Lease;
+}
+
+Decision money_decision(const RunState& state, BootTime now) {
   const Nanoseconds elapsed = now - state.started_at;
   // Counted back from the end of the money, which no settlement moves.
   const Nanoseconds last = state.lease.ends_at - state.terms.billing_quantum;
   const Nanoseconds half_way = last - state.terms.stop_time / 2;
   Decision decision{.directive = elapsed < half_way ? Directive::CHECKPOINT : Directive::PAUSE,
-                    .rule = Rule::Budget,
+                    .rule = money_rule(state),
                     .rung = Rung::Directive,
-                    .reason =
-                        "the budget is used up: what is left pays for the checkpoint and "
-                        "the stop"};
+                    .reason = {}};
+  decision.reason =
+      decision.rule == Rule::Budget
+          ? "the budget is used up: what is left pays for the checkpoint and the stop"
+          : "the ledger cannot be reached and the last lease ends: what is left pays for the "
+            "checkpoint and the stop";
   // A command that does not report cannot read a directive: its first word is SIGTERM.
   if (!state.reports || elapsed >= half_way) {
     decision.rung = Rung::Sigterm;
@@ -56,66 +75,63 @@ Decision budget_decision(const RunState& state, BootTime now) {
   if (elapsed >= last) {
     decision.rung = Rung::Sigkill;
   }
-  const bool stays_up = state.rung >= Rung::Sigterm || state.rule == Rule::Budget;
-  decision.rung = std::max(decision.rung, stays_up ? state.rung : Rung::Watch);
+  const Rung rung = real_rung(state);
+  const bool stays_up = rung >= Rung::Sigterm || is_money(state.rule);
+  decision.rung = std::max(decision.rung, stays_up ? rung : Rung::Watch);
   return decision;
+}
+
+// A ladder that has signalled goes on under its own rule, unless the money ends sooner.
+Decision ongoing_decision(const RunState& state, const Policy& policy, BootTime now,
+                          bool is_out_of_money) {
+  if (is_money(state.rule)) {
+    return money_decision(state, now);
+  }
+  Decision decision = stop_decision(state.rule, state, policy, now);
+  if (is_out_of_money) {
+    Decision money = money_decision(state, now);
+    return money.rung > decision.rung ? money : decision;
+  }
+  return decision;
+}
+
+std::optional<Rule> stop_rule(const RunState& state, const Policy& policy, BootTime now) {
+  if (is_over_duration(state, policy, now)) {
+    return Rule::Duration;
+  }
+  if (is_silent(state, policy, now)) {
+    return Rule::Silence;
+  }
+  return is_idle(state, policy, now) ? std::optional(Rule::Idle) : std::nullopt;
 }
 
 }  // namespace
 
-void check_policy(const Policy& policy) {
-  for (const Nanoseconds limit : {policy.silence_limit, policy.longest_expected_silence,
-                                  policy.directive_grace, policy.term_grace}) {
-    FINOPS_REQUIRE(limit > Nanoseconds::zero(), ErrorCode::InvalidArgument,
-                   "the guard's limits must be above zero");
-  }
-}
-
-std::string_view signal_name(Signal signal) noexcept {
-  switch (signal) {
-    case Signal::NoSignal: return "no signal";
-    case Signal::Working: return "working";
-    case Signal::Silent: return "silent";
-    case Signal::LongRunning: break;
-  }
-  return "long-running";
-}
-
-Signal signal_of(const RunState& state, const Policy& policy, BootTime now) {
-  if (!state.reports) {
-    return Signal::NoSignal;
-  }
-  if (state.is_long_running) {
-    return Signal::LongRunning;
-  }
-  return is_silent(state, policy, now) ? Signal::Silent : Signal::Working;
-}
-
 Decision decide(const RunState& state, const Policy& policy, BootTime now) {
-  const bool was_signalled = state.rung >= Rung::Sigterm;
-  if (signal_of(state, policy, now) == Signal::Silent ||
-      (was_signalled && state.rule == Rule::Silence)) {
-    return silence_decision(state, policy, now);
+  const bool has_no_money = is_out_of_money(state, now);
+  if (real_rung(state) >= Rung::Sigterm && (tells_to_stop(state.rule) || is_money(state.rule))) {
+    return ongoing_decision(state, policy, now, has_no_money);
   }
-  const bool is_out_of_money =
-      state.is_hard_budget && state.is_exhausted && now - state.started_at >= state.lease.pause_at;
-  if (is_out_of_money || (was_signalled && state.rule == Rule::Budget)) {
-    return budget_decision(state, now);
+  const std::optional<Rule> stop = stop_rule(state, policy, now);
+  if (has_no_money) {
+    Decision money = money_decision(state, now);
+    const bool is_urgent = money.directive == Directive::PAUSE || money.rung >= Rung::Sigterm;
+    if (is_urgent || !stop.has_value() || policy.is_dry_run) {
+      return money;
+    }
   }
-  return {};
+  return stop.has_value() ? stop_decision(*stop, state, policy, now) : Decision{};
 }
 
-std::string format_span(Nanoseconds span) {
-  const double seconds = std::chrono::duration<double>(span).count();
-  std::array<char, 32> buffer{};
-  if (seconds < 120) {
-    std::snprintf(buffer.data(), buffer.size(), "%.0f s", seconds);
-  } else if (seconds < 7'200) {
-    std::snprintf(buffer.data(), buffer.size(), "%.0f min", seconds / 60);
-  } else {
-    std::snprintf(buffer.data(), buffer.size(), "%.1f h", seconds / 3'600);
+void decide_all(std::span<const RunState> states, std::span<const Policy* const> policies,
+                BootTime now, std::vector<Decision>& decisions) {
+  FINOPS_REQUIRE(states.size() == policies.size(), ErrorCode::InvalidArgument,
+                 std::to_string(states.size()) + " states and " + std::to_string(policies.size()) +
+                     " policies: each state needs its own");
+  decisions.resize(states.size());
+  for (std::size_t index = 0; index < states.size(); ++index) {
+    decisions[index] = decide(states[index], *policies[index], now);
   }
-  return buffer.data();
 }
 
 }  // namespace finops::guard

@@ -239,8 +239,7 @@ void OwnPage::confirm_checkpoint(std::int64_t step, const std::string& path, Utc
   const std::optional<PageCheckpoint> newest = read_checkpoint(*page_);
   if (!newest.has_value() || newest->step != step || newest->path != path) {
     const std::uint64_t count = page_->process.checkpoint_count.load(std::memory_order_relaxed);
-    write_checkpoint(*page_,
-                     {.count = count + 1, .step = step, .confirmed_at = now, .path = path});
+    write_checkpoint(*page_, {.count = count + 1, .step = step, .confirmed_at = now, .path = path});
   }
   if (is_shared) {
     (void)set_lock(kCheckpointLockByte, F_UNLCK);

@@ -78,7 +78,7 @@ void open_store(Start& start) {
 
 void settle_what_others_left(Start& start) {
   const SystemClock clock;
-  agent::Agent agent({.home = *start.home, .policy = {}, .name = "init"}, clock);
+  agent::Agent agent({.home = *start.home, .policies = {}, .name = "init"}, clock);
   if (agent.try_serve()) {
     for (const std::string& warning : agent.settle_dead(kPagesSettledAtStart).warnings) {
       start.warn(warning);
@@ -159,8 +159,9 @@ void find_budget(Start& start) {
   if (start.chain.empty()) {
     return;
   }
-  start.is_hard_budget = std::ranges::any_of(
-      start.chain, [](const BudgetSummary& found) { return found.budget.is_hard; });
+  start.is_hard_budget = std::ranges::any_of(start.chain, [](const BudgetSummary& found) {
+    return found.budget.is_hard;
+  });
   FINOPS_REQUIRE(start.quote.has_value(), ErrorCode::UnpricedResource,
                  "budget " + start.chain.front().budget.budget_id.str() +
                      " needs a price, and this run has none; give "
@@ -191,11 +192,11 @@ void find_wanted_run(Start& start) {
     return;
   }
   const RunRecord& run = found[0].run;
-  FINOPS_REQUIRE(
-      run.project == start.options.project && run.experiment == start.options.experiment,
-      ErrorCode::Conflict,
-      "run " + run.run_id.str() + " belongs to " + run.project + "/" + run.experiment + ", not to " +
-          start.options.project + "/" + start.options.experiment + "; choose another run id");
+  FINOPS_REQUIRE(run.project == start.options.project && run.experiment == start.options.experiment,
+                 ErrorCode::Conflict,
+                 "run " + run.run_id.str() + " belongs to " + run.project + "/" + run.experiment +
+                     ", not to " + start.options.project + "/" + start.options.experiment +
+                     "; choose another run id");
   continue_run(start, found[0]);
 }
 

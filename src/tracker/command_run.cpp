@@ -31,19 +31,15 @@ agent::TickReport CommandRun::tick(agent::Agent& agent) {
 
 AttemptEnd CommandRun::end_of(Ledger& ledger, int exit_code, UtcTime now) const {
   const std::vector<DecisionRecord> decided = ledger.decisions(info().attempt_id, 1);
-  const Rule rule = decided.empty() ? Rule::None : decided.back().rule;
+  const std::optional<AttemptEnd> stopped =
+      decided.empty() ? std::nullopt : agent::end_by_decision(decided.back(), now);
   const pulse::ProcessState state = page_->page().process.state.load(std::memory_order_acquire);
   AttemptEnd end{.status = RunStatus::FINISHED, .reason = {}, .ended_at = now};
   if (state == pulse::ProcessState::Paused || exit_code == kExitPaused) {
     end.status = RunStatus::PAUSED;
     end.reason = decided.empty() ? "the run paused itself" : decided.back().reason;
-  } else if (exit_code != 0 &&
-             (rule == Rule::Silence || rule == Rule::Duration || rule == Rule::Idle)) {
-    end.status = RunStatus::KILLED;
-    end.reason = decided.back().reason;
-  } else if (exit_code != 0 && rule == Rule::Budget) {
-    end.status = RunStatus::PAUSED;
-    end.reason = decided.back().reason + "; work since its last checkpoint is lost";
+  } else if (exit_code != 0 && stopped.has_value()) {
+    end = *stopped;
   } else if (exit_code == -SIGINT || exit_code == -SIGTERM) {
     end.status = RunStatus::KILLED;  // somebody asked it to end
     end.reason = "ended by signal " + std::to_string(-exit_code);
@@ -61,6 +57,8 @@ RunStatus CommandRun::child_ended(agent::Agent& agent, int exit_code) {
   RunStatus status = exit_code == 0 ? RunStatus::FINISHED : RunStatus::FAILED;
   if (page_->is_on_disk()) {
     try {
+      agent::TickReport imported;  // what was decided while the ledger was away explains the end
+      agent.import_intents(imported);
       const std::unique_ptr<Ledger> ledger = open_ledger(home_path_ + "/ledger.db", {});
       const AttemptEnd end = end_of(*ledger, exit_code, now.utc);
       status = end.status;

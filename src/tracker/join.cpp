@@ -49,7 +49,8 @@ std::shared_ptr<pulse::OwnPage> find_shared(const std::string& attempt_id) {
   SharedPages& shared = shared_pages();
   const std::lock_guard<std::mutex> guard(shared.mutex);
   const auto found = shared.pages.find(attempt_id);
-  std::shared_ptr<pulse::OwnPage> page = found == shared.pages.end() ? nullptr : found->second.lock();
+  std::shared_ptr<pulse::OwnPage> page =
+      found == shared.pages.end() ? nullptr : found->second.lock();
   return page != nullptr && page->is_owner() && page->try_add_user() ? page : nullptr;
 }
 
@@ -99,10 +100,10 @@ BegunAttempt attached_to(std::shared_ptr<pulse::OwnPage> page, const Home& home,
   begun.page = std::move(page);
   const pulse::PageInfo& info = begun.page->info();
   if (info.project != options.project || info.experiment != options.experiment) {
-    begun.warnings.push_back(
-        (info.is_command ? "`finops run` started this as " : "another rank started this job as ") +
-        info.project + "/" + info.experiment + ", not as " + options.project + "/" +
-        options.experiment + "; its word counts");
+    begun.warnings.push_back((info.is_command ? "`finops run` started this as "
+                                              : "another rank started this job as ") +
+                             info.project + "/" + info.experiment + ", not as " + options.project +
+                             "/" + options.experiment + "; its word counts");
   }
   read_history(begun, home);
   return begun;
@@ -165,9 +166,10 @@ BegunAttempt go_on_without_reporting(const RunOptions& options,
   begun.page = pulse::OwnPage::in_memory(info);
   begun.page->add_user();
   begun.is_attached = true;
-  begun.warnings.push_back("this rank goes on without reporting, so that its job is not charged "
-                           "twice: " +
-                           why);
+  begun.warnings.push_back(
+      "this rank goes on without reporting, so that its job is not charged "
+      "twice: " +
+      why);
   return begun;
 }
 

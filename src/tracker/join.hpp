@@ -1,8 +1,8 @@
 // join.hpp - how the processes of one job on this host come to one attempt.
 //
-// Owns: attach, join. Does not own: beginning an attempt (begin.hpp), who belongs to a job (detect).
-// Invariants: never a second attempt, and so never a second charge, of one job on one host; whoever
-// dies in the middle holds up nobody.
+// Owns: attach, join. Does not own: beginning an attempt (begin.hpp), who belongs to a job
+// (detect). Invariants: never a second attempt, and so never a second charge, of one job on one
+// host; whoever dies in the middle holds up nobody.
 #pragma once
 
 #include <optional>

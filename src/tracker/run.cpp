@@ -306,10 +306,9 @@ void Run::direct(ClockReading now, Nanoseconds elapsed, Ledger* ledger) {
   const Directive directive =
       is_saved || elapsed >= half_way ? Directive::PAUSE : Directive::CHECKPOINT;
   if (told_by_ranks() != directive) {
-    own_reason_ = rule == Rule::Lease
-                      ? "the ledger cannot be reached and the lease ends: " +
-                            (warnings_.empty() ? std::string() : warnings_.back())
-                      : describe_exhausted(ledger, now.utc);
+    own_reason_ = rule == Rule::Lease ? "the ledger cannot be reached and the lease ends: " +
+                                            (warnings_.empty() ? std::string() : warnings_.back())
+                                      : describe_exhausted(ledger, now.utc);
     decide(directive, rule, now.utc);
   }
   if (ledger != nullptr) {

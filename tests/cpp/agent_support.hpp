@@ -32,9 +32,9 @@ class AgentRounds : public ::testing::Test {
   [[nodiscard]] std::unique_ptr<Agent> make_agent(Nanoseconds longest_auto_settle = minutes{5}) {
     AgentOptions options;
     options.home = home_;
-    options.policy.silence_limit = seconds{6};
-    options.policy.directive_grace = seconds{2};
-    options.policy.term_grace = seconds{3};
+    options.policies.base.silence_limit = seconds{6};
+    options.policies.base.directive_grace = seconds{2};
+    options.policies.base.term_grace = seconds{3};
     options.interval = seconds{1};
     options.longest_auto_settle = longest_auto_settle;
     return std::make_unique<Agent>(options, clock_);

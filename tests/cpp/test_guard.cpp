@@ -4,73 +4,10 @@
 // Invariant: a table moves one thing, and stands below, at and above its limit.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <string>
-
-#include "finops/guard/decide.hpp"
-#include "support.hpp"
+#include "guard_support.hpp"
 
 namespace finops::guard {
 namespace {
-
-using std::chrono::hours;
-using std::chrono::minutes;
-using std::chrono::seconds;
-using testing::code_of;
-
-constexpr Nanoseconds kNanosecond{1};
-constexpr BootTime kStart{hours{1'000}};
-
-/// A run that reports, has no budget and was seen to progress at its start.
-RunState working_run() {
-  RunState state;
-  state.reports = true;
-  state.progress_changed_at = kStart;
-  state.started_at = kStart;
-  state.lease = {
-      .renew_at = seconds{30}, .pause_at = Nanoseconds::max(), .ends_at = Nanoseconds::max()};
-  state.rung_since = kStart;
-  return state;
-}
-
-/// A run whose hard budget is used up: to pause from 100 s on, SIGTERM from 120 s (half-way),
-/// SIGKILL from 135 s.
-RunState spent_run() {
-  RunState state = working_run();
-  state.is_hard_budget = true;
-  state.is_exhausted = true;
-  state.lease.pause_at = seconds{100};
-  state.lease.ends_at = seconds{136};
-  state.terms = {.term = seconds{60},
-                 .check_gap = seconds{5},
-                 .stop_time = seconds{30},
-                 .billing_quantum = seconds{1}};
-  return state;
-}
-
-std::string text_of(const Decision& decision) {
-  return std::string(directive_name(decision.directive)) + " " +
-         std::string(rule_name(decision.rule)) + " " + std::string(rung_name(decision.rung));
-}
-
-const std::string kNothing = "CONTINUE none watch";
-
-// --- policy --------------------------------------------------------------------------------------
-
-// Goal: every limit is above zero. Method: each at 0 and below, and at the smallest span.
-TEST(GuardPolicy, RefusesLimitsThatAreNotAboveZero) {
-  EXPECT_EQ(code_of([] { check_policy({}); }), "none");
-  for (Nanoseconds Policy::* limit : {&Policy::silence_limit, &Policy::longest_expected_silence,
-                                      &Policy::directive_grace, &Policy::term_grace}) {
-    Policy policy;
-    policy.*limit = kNanosecond;
-    EXPECT_EQ(code_of([&] { check_policy(policy); }), "none");
-    policy.*limit = Nanoseconds{0};
-    EXPECT_EQ(code_of([&] { check_policy(policy); }), "InvalidArgument");
-    policy.*limit = -kNanosecond;
-    EXPECT_EQ(code_of([&] { check_policy(policy); }), "InvalidArgument");
-  }
-}
 
 // --- silence -------------------------------------------------------------------------------------
 
@@ -318,12 +255,14 @@ TEST(GuardFormat, WritesSpansForPeople) {
   EXPECT_EQ(format_span(minutes{210}), "3.5 h");
 }
 
-// Goal: each state has its word. Method: all four.
+// Goal: each state has its word. Method: all of them.
 TEST(GuardFormat, NamesTheSignals) {
   EXPECT_EQ(signal_name(Signal::NoSignal), "no signal");
   EXPECT_EQ(signal_name(Signal::Working), "working");
   EXPECT_EQ(signal_name(Signal::Silent), "silent");
   EXPECT_EQ(signal_name(Signal::LongRunning), "long-running");
+  EXPECT_EQ(signal_name(Signal::Idle), "idle");
+  EXPECT_EQ(signal_name(Signal::Hung), "hung");
 }
 
 }  // namespace

@@ -403,8 +403,8 @@ TEST_F(PulseFiles, AForkedChildOwnsNothing) {
   EXPECT_EQ(asker.wait(), 0);
 }
 
-// Goal: below `finops run` the first process is the keeper and others are not; any of them keeps the
-// page alive. Method: two processes attach to the page of a third, which then dies.
+// Goal: below `finops run` the first process is the keeper and others are not; any of them keeps
+// the page alive. Method: two processes attach to the page of a third, which then dies.
 TEST_F(PulseFiles, TheFirstToAttachKeeps) {
   const std::unique_ptr<Child> owner = holder("run1", true);
   ASSERT_TRUE(owner->is_ready());

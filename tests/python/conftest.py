@@ -17,7 +17,7 @@ import pytest
 from python_scripts import Scripts
 
 import finops
-from finops._core import Agent, Ledger
+from finops._core import Agent, Ledger, PolicyBook
 from finops._run import _open_runs
 
 # The same examples every time: a suite that CI runs must not fail by chance.
@@ -72,13 +72,12 @@ def make_agent(home: pathlib.Path) -> Callable[..., Agent]:
     """A guard in this process, which must have no run of its own: a process skips its pages."""
 
     def make(silence_limit: float = 60.0, interval: float = 0.2) -> Agent:
+        policies = PolicyBook()
+        policies.base.silence_limit = timedelta(seconds=silence_limit)
+        policies.base.directive_grace = timedelta(seconds=1)
+        policies.base.term_grace = timedelta(seconds=1)
         agent = Agent(
-            str(home),
-            name="test guard",
-            interval=timedelta(seconds=interval),
-            silence_limit=timedelta(seconds=silence_limit),
-            directive_grace=timedelta(seconds=1),
-            term_grace=timedelta(seconds=1),
+            str(home), name="test guard", interval=timedelta(seconds=interval), policies=policies
         )
         assert agent.try_serve()
         return agent

@@ -22,10 +22,13 @@ MakeAgent = Callable[..., Agent]
 
 GUARD = """
 from datetime import timedelta
-from finops._core import Agent
-agent = Agent(os.environ["FINOPS_HOME"], name="guard", interval=timedelta(seconds=0.2),
-              silence_limit=timedelta(seconds={limit}), directive_grace=timedelta(seconds=0.5),
-              term_grace=timedelta(seconds=0.5))
+from finops._core import Agent, PolicyBook
+policies = PolicyBook()
+policies.base.silence_limit = timedelta(seconds={limit})
+policies.base.directive_grace = timedelta(seconds=0.5)
+policies.base.term_grace = timedelta(seconds=0.5)
+interval = timedelta(seconds=0.2)
+agent = Agent(os.environ["FINOPS_HOME"], name="guard", interval=interval, policies=policies)
 assert agent.try_serve()
 print("serving", flush=True)
 while True:

@@ -355,15 +355,17 @@ def test_workers_below_an_attempt_are_not_charged_twice(
     scripts.run(
         f"""
 import subprocess
-from finops._core import Agent, CommandRun, RunOptions
+from finops._core import Agent, CommandRun, PolicyBook, RunOptions
 from datetime import timedelta
 options = RunOptions()
 options.project, options.experiment, options.price = "p", "e", "36 USD/h"
 options.command = "worker"
 command = CommandRun.start(options)
-agent = Agent({str(home)!r}, name="finops run", interval=timedelta(seconds=1),
-              silence_limit=timedelta(seconds=60), directive_grace=timedelta(seconds=1),
-              term_grace=timedelta(seconds=1))
+policies = PolicyBook()
+policies.base.silence_limit = timedelta(seconds=60)
+policies.base.directive_grace = timedelta(seconds=1)
+policies.base.term_grace = timedelta(seconds=1)
+agent = Agent({str(home)!r}, name="finops run", interval=timedelta(seconds=1), policies=policies)
 agent.try_serve()
 environment = dict(os.environ, FINOPS_RUN_ID=command.run_id,
                    FINOPS_ATTEMPT_ID=command.attempt_id)

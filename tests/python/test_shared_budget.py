@@ -177,10 +177,13 @@ def test_a_guard_settles_a_killed_process(scripts: Scripts, open_ledger: OpenLed
     guard = scripts.start(
         """
 from datetime import timedelta
-from finops._core import Agent
-agent = Agent(os.environ["FINOPS_HOME"], name="guard", interval=timedelta(seconds=0.1),
-              silence_limit=timedelta(seconds=60), directive_grace=timedelta(seconds=1),
-              term_grace=timedelta(seconds=1))
+from finops._core import Agent, PolicyBook
+policies = PolicyBook()
+policies.base.silence_limit = timedelta(seconds=60)
+policies.base.directive_grace = timedelta(seconds=1)
+policies.base.term_grace = timedelta(seconds=1)
+interval = timedelta(seconds=0.1)
+agent = Agent(os.environ["FINOPS_HOME"], name="guard", interval=interval, policies=policies)
 assert agent.try_serve()
 while True:
     report = agent.tick()

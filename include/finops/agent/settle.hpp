@@ -4,6 +4,7 @@
 // Invariant: both may do it for the same page; the ledger's epochs and ids make it happen once.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "finops/base/clock.hpp"
@@ -37,6 +38,12 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info);
 AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
                                 const AttemptAccount& account, Nanoseconds elapsed, UtcTime now);
 
+/// later - earlier, held at the ends of its range: what a page says may be any number.
+[[nodiscard]] Nanoseconds span_between(std::int64_t later_ns, std::int64_t earlier_ns) noexcept;
+
+/// The time from the attempt's start to `now`, never below zero.
+[[nodiscard]] Nanoseconds running_time(const pulse::PageInfo& info, BootTime now) noexcept;
+
 /// The time from the attempt's start to a monotonic reading of its process, on this boot.
 [[nodiscard]] Nanoseconds elapsed_at(const pulse::PageInfo& info, std::int64_t monotonic_ns);
 
@@ -50,6 +57,14 @@ struct LastSigns {
 /// For a process that is dead at `now`, or whose boot is over.
 [[nodiscard]] LastSigns last_signs(const pulse::PageInfo& info, const pulse::PageLayout& page,
                                    ClockReading now, const std::string& boot_id);
+
+/// How long a run that said goodbye had run when it did.
+[[nodiscard]] Nanoseconds goodbye_time(const pulse::PageInfo& info, const pulse::PageLayout& page);
+
+/// The end of an attempt that the guard's last decision brought about: KILLED by a rule, PAUSED by
+/// its money. nullopt if it ended by itself, and for a dry run.
+[[nodiscard]] std::optional<AttemptEnd> end_by_decision(const DecisionRecord& decision,
+                                                        UtcTime ended_at);
 
 /// Carries the page's confirmed checkpoint into the ledger. Nothing happens if there is none.
 void import_checkpoint(Ledger& ledger, const pulse::PageInfo& info, const pulse::PageLayout& page);

@@ -1,8 +1,8 @@
 // environment.hpp - what this process runs on and under, as far as the environment tells.
 //
-// Owns: Environment, Job. Does not own: prices, hardware probes (NVML, metadata services), how ranks
-// find each other (tracker).
-// Invariant: never fails and never waits; what is not known is empty.
+// Owns: Environment, Job. Does not own: prices, hardware probes (NVML, metadata services), how
+// ranks find each other (tracker). Invariant: never fails and never waits; what is not known is
+// empty.
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ namespace finops::detect {
 /// - else in a step of Slurm with more than one task: SLURM_JOB_ID, SLURM_STEP_ID, SLURM_PROCID and
 ///   SLURM_LOCALID are set. A batch script has no step; an interactive shell's step is none either.
 struct Job {
-  std::string key;     ///< the same in all its processes on all hosts; empty: there is no such job
-  std::string run_id;  ///< FINOPS_RUN_ID; empty: not given
-  int local_rank = -1;              ///< within the host; -1: not known
+  std::string key;      ///< the same in all its processes on all hosts; empty: there is no such job
+  std::string run_id;   ///< FINOPS_RUN_ID; empty: not given
+  int local_rank = -1;  ///< within the host; -1: not known
   bool is_on_several_hosts = true;  ///< false only where that is certain
 };
 

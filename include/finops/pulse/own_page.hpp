@@ -18,8 +18,8 @@ namespace finops::pulse {
 
 /// Bytes of the page file that carry record locks. A lock on any of the first kLifeByteCount is a
 /// proof of life.
-inline constexpr int kOwnerLockByte = 0;     ///< the process that made the page
-inline constexpr int kReporterLockByte = 1;  ///< the keeper below `finops run`
+inline constexpr int kOwnerLockByte = 0;      ///< the process that made the page
+inline constexpr int kReporterLockByte = 1;   ///< the keeper below `finops run`
 inline constexpr int kFirstRankLockByte = 2;  ///< one byte for each further process
 inline constexpr int kLifeByteCount = 1024;
 inline constexpr int kCheckpointLockByte = 1024;  ///< held while a checkpoint is written

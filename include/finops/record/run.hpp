@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,10 @@ struct RunRecord {
   std::string tags;     ///< JSON object as text, "{}" if none
   UtcTime created_at{};
 };
+
+/// The tags of a RunRecord by name; a value that is no text is given as JSON writes it.
+/// Empty if there are none or the text is no JSON object: bad tags stop nobody.
+[[nodiscard]] std::map<std::string, std::string> parse_tags(const std::string& json_text);
 
 /// How an attempt came to be.
 enum class EntryPoint { Init, Command };

@@ -29,8 +29,8 @@ struct RunOptions {
   /// An attempt that runs for longer is stopped. Empty: no limit of its own; the smallest of this
   /// and of its budgets' counts.
   std::optional<Nanoseconds> max_duration;
-  /// How long a rank waits for the rank of its host that begins the attempt. Then it goes on without
-  /// reporting, with a warning: an attempt of its own would charge the same GPUs twice.
+  /// How long a rank waits for the rank of its host that begins the attempt. Then it goes on
+  /// without reporting, with a warning: an attempt of its own would charge the same GPUs twice.
   Nanoseconds longest_rank_wait{std::chrono::seconds{30}};
   bool fail_open = true;  ///< a broken ledger stops no observation; a hard budget always needs one
   std::string tags = "{}";  ///< JSON object

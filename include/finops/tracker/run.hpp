@@ -34,9 +34,10 @@ struct BegunAttempt;
 /// A lone torchrun rank, a lone Slurm task and a batch script are runs like any other.
 ///
 /// Progress of any rank is progress of the attempt, and any living rank keeps it alive. One of them
-/// is the keeper: it settles money where no agent does. If it dies or leaves, another one takes over
-/// within about a second. The last to leave ends the attempt, as FAILED if any rank failed, else as
-/// PAUSED if any paused. Below `finops run` that one ends it. Any rank may confirm a checkpoint.
+/// is the keeper: it settles money where no agent does. If it dies or leaves, another one takes
+/// over within about a second. The last to leave ends the attempt, as FAILED if any rank failed,
+/// else as PAUSED if any paused. Below `finops run` that one ends it. Any rank may confirm a
+/// checkpoint.
 ///
 /// Where several ranks are attached, a directive counts for all from one step, about a second of
 /// steps ahead, or after 3 s at the latest (pulse/agreement.hpp). A rank that reports no steps acts
@@ -91,7 +92,8 @@ class Run {
   // The others. Each may read or write the ledger.
 
   /// Confirms that a checkpoint lies whole at `path`. After a CHECKPOINT directive the next
-  /// directive is PAUSE. One rank is enough; the same from another one is a no-op. Throws Error(InvalidArgument) for a path of over 700 bytes.
+  /// directive is PAUSE. One rank is enough; the same from another one is a no-op. Throws
+  /// Error(InvalidArgument) for a path of over 700 bytes.
   void checkpointed(std::int64_t step, const std::string& path);
   /// Settles up to now. What it returned for survives power loss. Only the keeper settles.
   /// Throws Error(LedgerUnavailable) if that cannot be had.

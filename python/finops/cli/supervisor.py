@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from finops import DEFAULT_SILENCE_LIMIT, EXIT_PAUSED
-from finops.agent import Agent, AgentReport, CommandRun, RunOptions
+from finops import EXIT_PAUSED
+from finops.agent import Agent, AgentReport, CommandRun, PolicyBook, RunOptions
 from finops.errors import BudgetExhausted, FinopsError
 from finops.ledger import BudgetSummary, DecisionRecord, Ledger, open_ledger
 
@@ -28,8 +28,6 @@ EXIT_NOT_FOUND = 127
 _EXIT_NOT_EXECUTABLE = 126
 _SIGNAL_EXIT = 128  # a shell's code for a command that a signal ended: 128 + its number
 _BUDGET_POLL_SECONDS = 1.0
-_DIRECTIVE_GRACE = timedelta(seconds=5)
-_TERM_GRACE = timedelta(seconds=30)
 _SCHEDULERS = {"SLURM_JOB_ID": "a Slurm job", "KUBERNETES_SERVICE_HOST": "a Kubernetes pod"}
 _PAID_RULES = ("budget", "lease")
 
@@ -53,9 +51,7 @@ class Supervisor:
             run_options.home,
             name="finops run",
             interval=options.interval,
-            silence_limit=DEFAULT_SILENCE_LIMIT,
-            directive_grace=_DIRECTIVE_GRACE,
-            term_grace=_TERM_GRACE,
+            policies=PolicyBook(),
         )
         self._child: subprocess.Popen[bytes] | None = None
         self._interrupts = 0

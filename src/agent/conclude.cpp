@@ -1,0 +1,110 @@
+// conclude.cpp - how attempts end: their last word, their account, what is left of them.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/orphans.hpp"
+#include "agent/watched.hpp"
+#include "finops/base/error.hpp"
+#include "finops/base/process.hpp"
+
+namespace finops::agent {
+
+void Agent::conclude(const PageRef& ref, ClockReading now, TickReport& report) {
+  const pulse::PageInfo& info = *ref.info;
+  LastSigns signs = last_signs(info, *ref.page, now, current_boot_id());
+  AttemptEnd end{.status = RunStatus::FAILED,
+                 .reason = "its process ended without a word",
+                 .ended_at = now.utc};
+  const pulse::ProcessState state = ref.page->process.state.load(std::memory_order_acquire);
+  // A dead run's page waits until the ledger can take its end.
+  const Outcome outcome = try_ledger(info.attempt_id.str(), report, [&](Ledger& ledger) {
+    const std::vector<DecisionRecord> decided = ledger.decisions(info.attempt_id, 1);
+    const DecisionRecord last = decided.empty() ? DecisionRecord{} : decided.back();
+    const std::optional<AttemptEnd> stopped = end_by_decision(last, now.utc);
+    if (state != pulse::ProcessState::Running) {
+      // It said goodbye: its last word is also its last sign of life.
+      signs.metered_until = std::min(goodbye_time(info, *ref.page), signs.gone_at);
+      signs.gone_at = signs.metered_until;
+      end.status = state == pulse::ProcessState::Paused   ? RunStatus::PAUSED
+                   : state == pulse::ProcessState::Failed ? RunStatus::FAILED
+                                                          : RunStatus::FINISHED;
+      end.reason = end.status == RunStatus::FINISHED || !stopped.has_value() ? "" : last.reason;
+    } else if (stopped.has_value()) {
+      end = *stopped;
+    }
+    conclude_attempt(ledger, info, *ref.page, signs, end);
+  });
+  if (outcome != Outcome::Done) {
+    return;
+  }
+  report.concluded.push_back({info.attempt_id, end.status, end.reason});
+  if (options_.usage != nullptr) {
+    options_.usage->end(info.attempt_id);
+  }
+  unlink(ref.foreign->path().c_str());
+}
+
+TickReport Agent::settle_dead(std::size_t page_limit) {
+  TickReport report;
+  if (!is_serving()) {
+    return report;
+  }
+  const ClockReading now = clock_.now();
+  is_ledger_away_ = false;
+  scanner_.scan();
+  import_intents(report);
+  for (pulse::ForeignPage* foreign : scanner_.pages()) {
+    if (report.page_count++ == page_limit) {
+      break;
+    }
+    if (!foreign->is_locked()) {
+      conclude({&foreign->info(), &foreign->page(), foreign}, now, report);
+    }
+  }
+  settle_suspects(now, report);
+  return report;
+}
+
+void Agent::settle_suspects(ClockReading now, TickReport& report) {
+  try_ledger("cannot settle", report, [&](Ledger& ledger) {
+    for (const SuspectAttempt& suspect : ledger.suspects()) {
+      if (suspect.uncertain_time <= options_.longest_auto_settle) {
+        ledger.settle_suspect(suspect.attempt_id, SuspectOutcome::Spent, options_.name, now.utc);
+      }
+    }
+  });
+}
+
+void Agent::look_after_orphans(const std::vector<Live>& live, ClockReading now,
+                               TickReport& report) {
+  std::vector<const pulse::PageInfo*> living;
+  for (const Live& run : live) {
+    living.push_back(run.ref.info);
+  }
+  orphans_->observe(living);
+  if (orphans_->is_idle()) {
+    return;
+  }
+  const std::vector<GpuHolder> holders =
+      options_.usage != nullptr ? options_.usage->gpu_holders() : std::vector<GpuHolder>{};
+  for (const OrphanStop& stop : orphans_->due(holders, now.boot)) {
+    DecisionRecord decision{.attempt_id = stop.attempt_id,
+                            .sequence = 0,
+                            .directive = Directive::STOP,
+                            .rule = Rule::ProcessGone,
+                            .rung = stop.rung,
+                            .reason = stop.reason,
+                            .decided_by = options_.name,
+                            .decided_at = now.utc,
+                            .is_dry_run = stop.is_dry_run};
+    if (stop.is_repeat || record(decision, report)) {
+      orphans_->signal(stop, now.boot);
+      if (!stop.is_repeat) {
+        report.decisions.push_back(decision);
+      }
+    }
+  }
+}
+
+}  // namespace finops::agent

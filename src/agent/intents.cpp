@@ -1,0 +1,280 @@
+// intents.cpp - the journal's file: fixed records, each with a checksum.
+#include "agent/intents.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+
+#include "finops/base/error.hpp"
+
+namespace finops::agent {
+namespace {
+
+constexpr std::uint64_t kMagic = 0x746e'6574'6e69'6631;  // "1fintent": the layout's version
+constexpr off_t kFileSize = IntentJournal::kRecordSize * IntentJournal::kRecordCount;
+// Bytes that carry locks: writing is short, an import waits for the ledger.
+constexpr off_t kWriteByte = 0;
+constexpr off_t kImportByte = 1;
+
+struct RawRecord {
+  std::uint64_t magic;
+  std::uint64_t number;  // grows: the order of writing
+  std::uint32_t is_imported;
+  std::uint32_t directive;
+  std::uint32_t rule;
+  std::uint32_t rung;
+  std::uint32_t is_dry_run;
+  std::uint32_t checksum;  // of the record with this field at zero
+  std::int64_t decided_at_ns;
+  std::array<char, 128> attempt_id;
+  std::array<char, 64> decided_by;
+  std::array<char, 784> reason;
+};
+static_assert(sizeof(RawRecord) == IntentJournal::kRecordSize);
+
+// FNV-1a: it has to tell a torn record from a whole one, not to resist anybody.
+std::uint32_t checksum_of(RawRecord record) {
+  record.checksum = 0;
+  std::array<unsigned char, sizeof(RawRecord)> bytes{};
+  std::memcpy(bytes.data(), &record, sizeof record);
+  std::uint32_t hash = 2'166'136'261U;
+  for (const unsigned char byte : bytes) {
+    hash = (hash ^ byte) * 16'777'619U;
+  }
+  return hash;
+}
+
+template <std::size_t Size>
+void put_text(std::array<char, Size>& field, const std::string& text) {
+  std::size_t size = std::min(text.size(), Size - 1);
+  while (size < text.size() && size > 0 &&
+         (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U) {
+    --size;  // no half character: the ledger's readers expect UTF-8
+  }
+  text.copy(field.data(), size);
+}
+
+template <std::size_t Size>
+std::string text_in(const std::array<char, Size>& field) {
+  return {field.data(), strnlen(field.data(), Size)};
+}
+
+RawRecord to_raw(const DecisionRecord& intent, std::uint64_t number) {
+  RawRecord raw{};
+  raw.magic = kMagic;
+  raw.number = number;
+  raw.directive = static_cast<std::uint32_t>(intent.directive);
+  raw.rule = static_cast<std::uint32_t>(intent.rule);
+  raw.rung = static_cast<std::uint32_t>(intent.rung);
+  raw.is_dry_run = intent.is_dry_run ? 1 : 0;
+  raw.decided_at_ns = intent.decided_at.time_since_epoch().count();
+  put_text(raw.attempt_id, intent.attempt_id.str());
+  put_text(raw.decided_by, intent.decided_by);
+  put_text(raw.reason, intent.reason);
+  return raw;
+}
+
+DecisionRecord from_raw(const RawRecord& raw) {
+  DecisionRecord intent;
+  intent.attempt_id = AttemptId{text_in(raw.attempt_id)};
+  intent.directive = static_cast<Directive>(std::min(raw.directive, 3U));
+  intent.rule = static_cast<Rule>(std::min(raw.rule, static_cast<std::uint32_t>(Rule::Idle)));
+  intent.rung = static_cast<Rung>(std::min(raw.rung, 3U));
+  intent.reason = text_in(raw.reason);
+  intent.decided_by = text_in(raw.decided_by);
+  intent.decided_at = UtcTime{Nanoseconds{raw.decided_at_ns}};
+  intent.is_dry_run = raw.is_dry_run != 0;
+  return intent;
+}
+
+// An open-file-description lock on one byte: agents in one process exclude each other as well.
+class ByteLock {
+ public:
+  ByteLock(int descriptor, off_t byte) : descriptor_(descriptor), byte_(byte) {}
+  ~ByteLock() { (void)set(F_UNLCK); }
+  ByteLock(const ByteLock&) = delete;
+  ByteLock& operator=(const ByteLock&) = delete;
+
+  [[nodiscard]] bool try_lock() const { return set(F_WRLCK); }
+  // A holder that was stopped in the middle must not stop us for ever.
+  [[nodiscard]] bool lock_soon() const {
+    for (int attempt = 0; attempt < 1'000; ++attempt) {
+      if (try_lock()) {
+        return true;
+      }
+      const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+      nanosleep(&pause, nullptr);
+    }
+    return false;
+  }
+
+ private:
+  [[nodiscard]] bool set(short type) const {
+    struct flock lock{};
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = byte_;
+    lock.l_len = 1;
+    return fcntl(descriptor_, F_OFD_SETLK, &lock) == 0;
+  }
+  int descriptor_;
+  off_t byte_;
+};
+
+std::string failure(const std::string& path, const std::string& why) {
+  return "the journal of intents " + path + " " + why;
+}
+
+}  // namespace
+
+struct IntentJournal::Slot {
+  std::size_t index = 0;
+  RawRecord raw{};
+  bool is_whole = false;
+
+  [[nodiscard]] bool is_waiting() const { return is_whole && raw.is_imported == 0; }
+};
+
+IntentJournal::~IntentJournal() {
+  if (descriptor_ >= 0) {
+    close(descriptor_);
+  }
+}
+
+void IntentJournal::prepare() {
+  if (open_file()) {
+    return;
+  }
+  const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  FINOPS_REQUIRE(descriptor >= 0, ErrorCode::SystemFailure,
+                 failure(path_, "cannot be made: " + errno_text(errno)));
+  const int refused = posix_fallocate(descriptor, 0, kFileSize);
+  const bool is_durable = refused == 0 && fsync(descriptor) == 0;
+  close(descriptor);
+  FINOPS_REQUIRE(is_durable, ErrorCode::SystemFailure,
+                 failure(path_,
+                         "cannot be allocated: " + errno_text(refused != 0 ? refused : errno)));
+  FINOPS_REQUIRE(open_file(), ErrorCode::SystemFailure,
+                 failure(path_, "is no file of ours with 1 MiB"));
+}
+
+bool IntentJournal::open_file() {
+  if (descriptor_ >= 0) {
+    return true;
+  }
+  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) {
+    return false;
+  }
+  struct stat info{};
+  if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid() ||
+      info.st_size < kFileSize) {
+    close(descriptor);
+    return false;
+  }
+  descriptor_ = descriptor;
+  return true;
+}
+
+std::vector<IntentJournal::Slot> IntentJournal::slots() const {
+  std::vector<Slot> all(kRecordCount);
+  for (std::size_t index = 0; index < kRecordCount; ++index) {
+    Slot& slot = all[index];
+    slot.index = index;
+    const auto offset = static_cast<off_t>(index * kRecordSize);
+    slot.is_whole =
+        pread(descriptor_, &slot.raw, kRecordSize, offset) == static_cast<ssize_t>(kRecordSize) &&
+        slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
+  }
+  return all;
+}
+
+void IntentJournal::write_slot(const Slot& slot) const {
+  RawRecord raw = slot.raw;
+  raw.checksum = checksum_of(raw);
+  const auto offset = static_cast<off_t>(slot.index * kRecordSize);
+  const bool is_durable =
+      pwrite(descriptor_, &raw, kRecordSize, offset) == static_cast<ssize_t>(kRecordSize) &&
+      fdatasync(descriptor_) == 0;
+  FINOPS_REQUIRE(is_durable, ErrorCode::SystemFailure,
+                 failure(path_, "cannot be written: " + errno_text(errno)));
+}
+
+void IntentJournal::append(const DecisionRecord& intent) {
+  prepare();
+  const ByteLock lock(descriptor_, kWriteByte);
+  FINOPS_REQUIRE(lock.lock_soon(), ErrorCode::SystemFailure,
+                 failure(path_, "is locked by another agent"));
+  std::vector<Slot> all = slots();
+  Slot* oldest = nullptr;
+  std::uint64_t number = 0;
+  const auto age_of = [](const Slot& slot) { return slot.is_whole ? slot.raw.number : 0; };
+  for (Slot& slot : all) {
+    number = std::max(number, age_of(slot));
+    if (!slot.is_waiting() && (oldest == nullptr || age_of(slot) < age_of(*oldest))) {
+      oldest = &slot;
+    }
+  }
+  FINOPS_REQUIRE(oldest != nullptr, ErrorCode::SystemFailure,
+                 failure(path_, "is full of " + std::to_string(kRecordCount) +
+                                    " intents that the ledger could not take yet; repair the "
+                                    "ledger (finops doctor)"));
+  oldest->raw = to_raw(intent, number + 1);
+  write_slot(*oldest);
+}
+
+std::vector<IntentJournal::Slot> IntentJournal::waiting_slots() const {
+  std::vector<Slot> all = slots();
+  std::erase_if(all, [](const Slot& slot) { return !slot.is_waiting(); });
+  std::sort(all.begin(), all.end(),
+            [](const Slot& left, const Slot& right) { return left.raw.number < right.raw.number; });
+  return all;
+}
+
+std::vector<DecisionRecord> IntentJournal::pending() {
+  std::vector<DecisionRecord> waiting;
+  if (open_file()) {
+    for (const Slot& slot : waiting_slots()) {
+      waiting.push_back(from_raw(slot.raw));
+    }
+  }
+  return waiting;
+}
+
+void IntentJournal::import_each(const std::function<bool(const DecisionRecord&)>& import) {
+  if (!open_file()) {
+    return;
+  }
+  const ByteLock lock(descriptor_, kImportByte);
+  if (!lock.try_lock()) {
+    return;
+  }
+  for (Slot& slot : waiting_slots()) {
+    if (import(from_raw(slot.raw))) {
+      slot.raw.is_imported = 1;
+      write_slot(slot);  // nobody else touches a waiting record
+    }
+  }
+}
+
+void import_intent(Ledger& ledger, const DecisionRecord& intent) {
+  // As many as an attempt can have got while the ledger was away, and then some.
+  constexpr std::int64_t kLookedThrough = 2 * IntentJournal::kRecordCount;
+  for (const DecisionRecord& known : ledger.decisions(intent.attempt_id, kLookedThrough)) {
+    if (known.decided_at == intent.decided_at && known.rung == intent.rung &&
+        known.rule == intent.rule && known.decided_by == intent.decided_by) {
+      return;
+    }
+  }
+  ledger.add_decision(intent);
+}
+
+}  // namespace finops::agent
