@@ -146,7 +146,7 @@ def _show(found: Explanation, policy: PolicyFile) -> None:
         grid.add_column()
         for rule, text, is_fired in found.readings:
             mark = Text("✗ stop", style="red") if is_fired else Text("✓", style="green")
-            grid.add_row(mark, rule, one_line(text))
+            grid.add_row(mark, rule, one_line(text.removeprefix(f"{rule}: ")))
         console.print(grid)
     if not found.decisions:
         console.print(Text("no decision was ever made about it", style="dim"))
