@@ -51,10 +51,11 @@ def make_agent(
     *,
     interval: timedelta,
     overrides: Mapping[str, Any] | None = None,
+    name: str = "guard",
     is_dry_run: bool = False,
     overrides_breaker: bool = False,
 ) -> Agent:
-    """The agent of `finops guard`; it does not serve yet.
+    """The agent of `finops guard` or `finops run`; it does not serve yet.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def make_agent(
     """
     return Agent(
         home,
-        name="guard",
+        name=name,
         interval=interval,
         policies=make_book(policy, overrides=overrides, is_dry_run=is_dry_run),
         overrides_breaker=overrides_breaker,
