@@ -235,14 +235,17 @@ class Supervisor:
         else:
             self._ends_waiting = True
 
+    def _waits_on(self) -> bool:
+        return not self._ends_waiting
+
     def _wait_for_budget(self, run: CommandRun, waiter: SignalWaiter) -> CommandRun | None:
         since = datetime.now(timezone.utc)
         self._interrupts, self._is_waiting, self._ends_waiting = 0, True, False
         try:
-            while not self._ends_waiting:
+            while self._waits_on():
                 waiter.wait(_BUDGET_POLL_SECONDS)
                 self._courier.look(self._policy)  # somebody must hear that it waits
-                resumed = None if self._ends_waiting else self._try_resume(run)
+                resumed = self._try_resume(run) if self._waits_on() else None
                 if resumed is not None:
                     waited = datetime.now(timezone.utc) - since
                     print_note(f"there is budget again after {format_span(waited)}")
