@@ -458,6 +458,8 @@ class Agent:
         overrides_breaker: bool = ...,
         with_telemetry: bool = ...,
     ) -> None: ...
+    def explain(self, attempt_id: str) -> list[tuple[str, str, bool]]: ...
+    def policy_rules(self, attempt_id: str) -> list[str]: ...
     def try_serve(self) -> bool: ...
     @property
     def is_serving(self) -> bool: ...
@@ -480,6 +482,8 @@ class RunOptions:
     is_long_running: bool
     long_running_reason: str
     silence_limit: timedelta | None
+    max_duration: timedelta | None
+    longest_rank_wait: timedelta | None
     fail_open: bool
     tags: str
     home: str
@@ -530,6 +534,10 @@ class Run:
     @property
     def is_owner(self) -> bool: ...
     @property
+    def is_keeper(self) -> bool: ...
+    @property
+    def max_duration(self) -> timedelta | None: ...
+    @property
     def warnings(self) -> list[str]: ...
     @property
     def slow_path_time(self) -> timedelta: ...
@@ -559,3 +567,44 @@ class CommandRun:
     def reason(self) -> str: ...
     @property
     def warnings(self) -> list[str]: ...
+
+# The guard's policy.
+class GuardPolicy:
+    silence_limit: timedelta
+    longest_expected_silence: timedelta
+    directive_grace: timedelta
+    term_grace: timedelta
+    max_duration: timedelta
+    min_gpu_utilization: float
+    utilization_window: timedelta
+    allows_long_running: bool
+    is_dry_run: bool
+    is_enforced: bool
+    def __init__(self) -> None: ...
+
+class PolicyRule:
+    name: str
+    project: str
+    experiment: str
+    user_name: str
+    tags: dict[str, str]
+    silence_limit: timedelta | None
+    directive_grace: timedelta | None
+    term_grace: timedelta | None
+    max_duration: timedelta | None
+    min_gpu_utilization: float | None
+    utilization_window: timedelta | None
+    allows_long_running: bool | None
+    is_dry_run: bool | None
+    is_enforced: bool | None
+    def __init__(self) -> None: ...
+
+class PolicyBook:
+    def __init__(
+        self,
+        base: GuardPolicy,
+        rules: list[PolicyRule] = ...,
+        breaker_share: float = ...,
+        breaker_minimum: int = ...,
+    ) -> None: ...
+    def check(self) -> None: ...

@@ -81,6 +81,10 @@ class LedgerUnavailable(FinopsError, ConnectionError):
     """The ledger cannot be reached in time."""
 
 
+class MissingPackage(FinopsError, ImportError):
+    """An optional package is needed; the message says how to install it."""
+
+
 class SystemFailure(FinopsError, OSError):
     """The operating system refused a call."""
 

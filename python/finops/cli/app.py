@@ -8,7 +8,7 @@ import typer
 
 import finops
 
-from . import budget, doctor, guard, ledger, prices, ps, report, run
+from . import budget, doctor, guard, ledger, notify, prices, ps, report, run
 
 app = typer.Typer(
     name="finops",
@@ -44,4 +44,5 @@ app.command("report")(report.report)
 app.add_typer(budget.app, name="budget")
 app.add_typer(prices.app, name="prices")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(notify.app, name="notify")
 app.command("doctor")(doctor.doctor)

@@ -7,38 +7,33 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from finops.errors import InvalidArgument
 from finops.ledger import Ledger, budget_id_of, ledger_path, open_ledger
 from finops.live import default_home_path
+from finops.spans import read_span
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SCOPES = ("project", "team", "organisation", "user")
-_LONGEST_SPAN_SECONDS = 10 * 365 * 86400.0
 
 
 def parse_span(text: str | timedelta) -> timedelta:
-    """A span above zero: "30m", "5s", "1.5h", "2d", "250ms"; a bare number is seconds.
+    """A span above zero, as `finops.spans` reads it.
 
     Raises
     ------
-    typer.BadParameter : anything else, or more than ten years.
+    typer.BadParameter : it is none.
     """
     if isinstance(text, timedelta):
         return text
-    match = _SPAN.fullmatch(text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no span; write it like 30m, 5s, 1.5h or 90")
-    seconds = float(match[1]) * _UNITS[match[2] or "s"]
-    if not 0 < seconds <= _LONGEST_SPAN_SECONDS:
-        raise typer.BadParameter(f"{text!r} must be above zero and at most ten years")
-    return timedelta(seconds=seconds)
+    try:
+        return read_span(text)
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_experiment(text: str) -> tuple[str, str]:

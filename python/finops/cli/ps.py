@@ -6,16 +6,18 @@ Owns: joining live pages with the ledger. Does not own: the table (ps_table).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from finops import DEFAULT_SILENCE_LIMIT, Money
 from finops.errors import FinopsError
-from finops.ledger import BudgetSummary, Ledger, RunSummary, budget_id_of
+from finops.ledger import BudgetSummary, DecisionRecord, Ledger, RunSummary, budget_id_of
 from finops.live import LiveRun, live_path, live_runs
 
 from .options import HomeOption, JsonOption, find_ledger, home_path
@@ -32,6 +34,7 @@ from .render import (
 _RECENT = timedelta(days=7)
 _RECENT_COUNT = 20
 _QUIET_RATIO = 1 / 3  # of the silence limit: worth a look, not yet a reason to act
+_DECISION_COUNT = 1000  # the newest ones, among which each live run's last one is looked for
 _STATE_OF_DIRECTIVE = {"CHECKPOINT": "checkpoint", "PAUSE": "pausing", "STOP": "stopping"}
 
 LIVE_FIELDS = (
@@ -39,6 +42,7 @@ LIVE_FIELDS = (
     "resource", "is_command", "is_long_running", "is_alive", "reports", "step", "progress_count",
     "directive", "reason", "elapsed", "since_progress", "silence_limit", "started_at",
 )  # fmt: skip
+_DECISION_FIELDS = ("directive", "rule", "rung", "reason", "decided_at", "is_dry_run")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Row:
     budget_left: Money | None
     since_progress: timedelta | None
     last_word: str
+    last_decision: DecisionRecord | None = None
+    long_running_reason: str = ""
     live: LiveRun | None = None
     ended: RunSummary | None = None
 
@@ -80,13 +86,34 @@ def ps(
     show_all: Annotated[
         bool, typer.Option("--all", "-a", help="Also runs that ended in the last 7 days.")
     ] = False,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            "--watch",
+            "-w",
+            help="Draw again every so many seconds (2 without a number) until Ctrl-C. "
+            "Where the output is no terminal: once.",
+            metavar="SECONDS",
+            is_flag=False,
+            flag_value="2",
+            min=0.1,
+            max=3600,
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Show what runs now, what it costs, and what is left of its budget."""
+    """Show what runs now, the dearest first, what it costs, and what is left of its budget."""
     from .ps_table import show_overview
 
-    overview = gather(home_path(home), show_all=show_all)
+    path = home_path(home)
+    if watch is not None and not as_json and sys.stdout.isatty():
+        from .ps_watch import watch_overview
+
+        watch_overview(lambda: gather(path, show_all=show_all), watch)
+        return
+    overview = gather(path, show_all=show_all)
     if as_json:
         print_json(_as_json(overview))
     else:
@@ -101,20 +128,71 @@ def gather(home: str, *, show_all: bool) -> Overview:
     ledger: Ledger | None = None
     budgets: dict[str, BudgetSummary] = {}
     runs: dict[str, RunSummary] = {}
+    decisions: dict[str, DecisionRecord] = {}
+    reasons: dict[str, str] = {}
     try:
         ledger = find_ledger(home)
         if ledger is not None:
             budgets = {budget.budget_id: budget for budget in ledger.budgets()}
             runs = {summary.run.run_id: summary for summary in ledger.runs()}
+            decisions = _last_decisions(ledger)
+            reasons = _long_running_reasons(ledger, pages)
     except FinopsError as error:
         warnings.append(f"the ledger cannot be read: {error}")
-    pages.sort(key=lambda page: (page.project, page.experiment, page.attempt_id))
+    pages.sort(key=_dearest_first)
     costs = {page.attempt_id: _cost_of(page, ledger, runs.get(page.run_id)) for page in pages}
     left = _budgets_left(budgets, pages, costs, runs)
-    rows = [_live_row(page, costs[page.attempt_id], budgets, left) for page in pages]
+    rows = [
+        replace(
+            _live_row(page, costs[page.attempt_id], budgets, left),
+            last_decision=decisions.get(page.attempt_id),
+            long_running_reason=reasons.get(page.attempt_id, ""),
+        )
+        for page in pages
+    ]
+    rows = [replace(row, last_word=last_word_of(row)) for row in rows]
     shown = {row.run_id for row in rows}
     rows += [_ended_row(run, budgets, left) for run in _others(runs, shown, show_all=show_all)]
     return Overview(rows, damaged, warnings)
+
+
+def _dearest_first(page: LiveRun) -> tuple[bool, Decimal, str, str, str]:
+    """What burns most comes first; what has no price comes last, and the footer counts it."""
+    price = page.price_per_hour
+    amount = -price.amount if price is not None else Decimal(0)
+    return (price is None, amount, page.project, page.experiment, page.attempt_id)
+
+
+def _last_decisions(ledger: Ledger) -> dict[str, DecisionRecord]:
+    """The last decision about each attempt, as far as it is among the newest ones."""
+    found: dict[str, DecisionRecord] = {}
+    for decision in ledger.decisions(limit=_DECISION_COUNT):
+        known = found.get(decision.attempt_id)
+        if known is None or known.sequence < decision.sequence:
+            found[decision.attempt_id] = decision
+    return found
+
+
+def _long_running_reasons(ledger: Ledger, pages: list[LiveRun]) -> dict[str, str]:
+    return {
+        summary.attempt.attempt_id: summary.attempt.long_running_reason
+        for page in pages
+        if page.is_long_running
+        for summary in ledger.attempts(page.run_id)
+    }
+
+
+def last_word_of(row: Row) -> str:
+    """What was last decided about a live run, or why it is left alone; empty: nothing."""
+    decision = row.last_decision
+    if decision is not None and decision.is_dry_run and decision.directive != "CONTINUE":
+        return f"dry run, would {decision.directive}: {decision.reason}"
+    if row.last_word:
+        directive = row.live.directive if row.live else ""
+        return f"{directive}: {row.last_word}" if directive else row.last_word
+    if row.long_running_reason:
+        return f"long-running: {row.long_running_reason}"
+    return ""
 
 
 def _others(runs: Mapping[str, RunSummary], shown: set[str], *, show_all: bool) -> list[RunSummary]:
@@ -212,19 +290,28 @@ def _ended_row(
 
 
 def state_of(page: LiveRun) -> str:
-    """What a live run does, in a word or two. Four states stay apart: no signal is not silence."""
+    """What a live run does, in a word or two. States stay apart: no signal is not silence."""
     limit = page.silence_limit or DEFAULT_SILENCE_LIMIT
+    use = _measured_use(page)
     if not page.is_alive:
         return "gone"
     if page.directive in _STATE_OF_DIRECTIVE:
         return _STATE_OF_DIRECTIVE[page.directive]
+    if page.is_long_running:
+        return f"long-running, {use}" if use else "long-running"
+    if use:
+        return use
     if not page.reports:
         return "no signal"
-    if page.is_long_running:
-        return "long-running"
     if page.since_progress >= limit * _QUIET_RATIO:
         return f"silent {format_span(page.since_progress, is_short=True)}"
     return "working"
+
+
+def _measured_use(page: LiveRun) -> str:
+    """ "idle" or "hung", if its hardware was measured and says so; else empty."""
+    use = getattr(page, "use", "")
+    return use if use in ("idle", "hung") else ""
 
 
 def is_over_silence_limit(page: LiveRun) -> bool:
@@ -254,6 +341,8 @@ def _row_json(row: Row) -> dict[str, Any]:
         "has_unpriced_time": row.has_unpriced,
         "price_per_hour": money_json(row.price_per_hour),
         "last_word": row.last_word,
+        "long_running_reason": row.long_running_reason,
+        "last_decision": row.last_decision and fields_json(row.last_decision, *_DECISION_FIELDS),
         "budget": budget
         and {
             **fields_json(budget, "budget_id", "is_hard", "limit", "spent", "held", "available"),
