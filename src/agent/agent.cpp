@@ -190,6 +190,7 @@ TickReport Agent::tick() {
     }
   }
   import_intents(report);
+  read_waiting();
   std::vector<Live> live;
   for (const PageRef& ref : refs) {
     try {
@@ -219,6 +220,13 @@ TickReport Agent::tick() {
   }
   last_round_took_ = clock_.now().monotonic - now.monotonic;
   return report;
+}
+
+void Agent::read_waiting() {
+  waiting_.clear();
+  for (DecisionRecord& intent : intents_->pending()) {
+    waiting_[intent.attempt_id] = std::move(intent);  // the newest stays
+  }
 }
 
 void Agent::import_intents(TickReport& report) {

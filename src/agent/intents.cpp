@@ -185,14 +185,16 @@ bool IntentJournal::open_file() {
 }
 
 std::vector<IntentJournal::Slot> IntentJournal::slots() const {
+  std::vector<RawRecord> records(kRecordCount);
+  if (pread(descriptor_, records.data(), kFileSize, 0) != kFileSize) {
+    return {};  // nothing is known of it: nothing is imported, and nothing overwritten
+  }
   std::vector<Slot> all(kRecordCount);
   for (std::size_t index = 0; index < kRecordCount; ++index) {
     Slot& slot = all[index];
     slot.index = index;
-    const auto offset = static_cast<off_t>(index * kRecordSize);
-    slot.is_whole =
-        pread(descriptor_, &slot.raw, kRecordSize, offset) == static_cast<ssize_t>(kRecordSize) &&
-        slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
+    slot.raw = records[index];
+    slot.is_whole = slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
   }
   return all;
 }
@@ -214,6 +216,8 @@ void IntentJournal::append(const DecisionRecord& intent) {
   FINOPS_REQUIRE(lock.lock_soon(), ErrorCode::SystemFailure,
                  failure(path_, "is locked by another agent"));
   std::vector<Slot> all = slots();
+  FINOPS_REQUIRE(!all.empty(), ErrorCode::SystemFailure,
+                 failure(path_, "cannot be read: " + errno_text(errno)));
   Slot* oldest = nullptr;
   std::uint64_t number = 0;
   const auto age_of = [](const Slot& slot) { return slot.is_whole ? slot.raw.number : 0; };

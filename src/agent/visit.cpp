@@ -1,7 +1,6 @@
 // visit.cpp - one look at one page: what it shows, what the ledger knows of it, its lease.
 #include <algorithm>
 
-#include "agent/intents.hpp"
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
@@ -23,17 +22,6 @@ guard::RunFacts facts_of(const pulse::PageInfo& info) {
           .experiment = info.experiment,
           .user_name = info.user_name,
           .tags = {}};
-}
-
-// The newest decision of an attempt that waits in the journal, if any.
-std::optional<DecisionRecord> last_intent(IntentJournal& intents, const AttemptId& attempt_id) {
-  std::optional<DecisionRecord> last;
-  for (DecisionRecord& intent : intents.pending()) {
-    if (intent.attempt_id == attempt_id) {
-      last = std::move(intent);
-    }
-  }
-  return last;
 }
 
 // What is known of a lease without the ledger: what an agent wrote into the page. Nobody but agents
@@ -108,8 +96,8 @@ void Agent::first_look(const PageRef& ref, Watched& watched, ClockReading now) c
   watched.policy = options_.policies.policy_for(facts, &watched.rule_names);
   watched.is_policy_certain = !names_tags(options_.policies, facts);
   // Where a ladder was going on when the last agent ended, this one goes on with it.
-  if (const auto intent = last_intent(*intents_, ref.info->attempt_id)) {
-    resume_ladder(ref, watched, *intent, now);
+  if (const auto intent = waiting_.find(ref.info->attempt_id); intent != waiting_.end()) {
+    resume_ladder(ref, watched, intent->second, now);
   }
 }
 
@@ -256,6 +244,7 @@ Explanation Agent::explain(const AttemptId& attempt_id) {
   TickReport ignored;
   if (known == watched_.end()) {
     is_ledger_away_ = false;
+    read_waiting();
     first_look(*found, watched, now);
     recall(*found, watched, now, ignored);
     const Outcome outcome = try_ledger(attempt_id.str(), ignored, [&](Ledger& ledger) {

@@ -102,6 +102,7 @@ class Agent {
   Outcome try_ledger(const std::string& what, TickReport& report,
                      const std::function<void(Ledger&)>& move);
   void start_round(ClockReading now);
+  void read_waiting();
   [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, TickReport& report);
   void visit(const PageRef& ref, ClockReading now, TickReport& report, std::vector<Live>& live);
   void first_look(const PageRef& ref, Watched& watched, ClockReading now) const;
@@ -132,6 +133,7 @@ class Agent {
   bool is_ledger_away_ = false;   // in this round: nobody waits for it twice
   bool is_ledger_quick_ = false;  // opened with the short timeout of a ledger that was away
   std::unique_ptr<IntentJournal> intents_;
+  std::unordered_map<AttemptId, DecisionRecord> waiting_;  // the newest intent of each, this round
   std::unique_ptr<Orphans> orphans_;
   std::vector<pulse::OwnPage*> adopted_;
   std::unordered_map<AttemptId, std::unique_ptr<Watched>> watched_;
