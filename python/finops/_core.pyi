@@ -464,8 +464,6 @@ class Agent:
     @property
     def is_serving(self) -> bool: ...
     def tick(self) -> AgentReport: ...
-    def explain(self, attempt_id: str) -> list[tuple[str, str, bool]]: ...
-    def policy_rules(self, attempt_id: str) -> list[str]: ...
 
 @final
 class RunOptions:
@@ -567,44 +565,3 @@ class CommandRun:
     def reason(self) -> str: ...
     @property
     def warnings(self) -> list[str]: ...
-
-# The guard's policy.
-class GuardPolicy:
-    silence_limit: timedelta
-    longest_expected_silence: timedelta
-    directive_grace: timedelta
-    term_grace: timedelta
-    max_duration: timedelta
-    min_gpu_utilization: float
-    utilization_window: timedelta
-    allows_long_running: bool
-    is_dry_run: bool
-    is_enforced: bool
-    def __init__(self) -> None: ...
-
-class PolicyRule:
-    name: str
-    project: str
-    experiment: str
-    user_name: str
-    tags: dict[str, str]
-    silence_limit: timedelta | None
-    directive_grace: timedelta | None
-    term_grace: timedelta | None
-    max_duration: timedelta | None
-    min_gpu_utilization: float | None
-    utilization_window: timedelta | None
-    allows_long_running: bool | None
-    is_dry_run: bool | None
-    is_enforced: bool | None
-    def __init__(self) -> None: ...
-
-class PolicyBook:
-    def __init__(
-        self,
-        base: GuardPolicy,
-        rules: list[PolicyRule] = ...,
-        breaker_share: float = ...,
-        breaker_minimum: int = ...,
-    ) -> None: ...
-    def check(self) -> None: ...
