@@ -1,7 +1,10 @@
 // judge.cpp - the decisions of a round: the breaker, the record, the act.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "agent/intents.hpp"
 #include "agent/watched.hpp"
@@ -28,6 +31,29 @@ bool begins_a_stop(const guard::Decision& decision, const guard::Decision& last)
   const bool is_guess = decision.rule == Rule::Silence || decision.rule == Rule::Idle;
   return is_guess && decision.directive == Directive::STOP && !decision.is_dry_run &&
          decision.rung == Rung::Directive && !was_told_to_stop(last);
+}
+
+// The other processes that report into the page: ranks that a launcher started beside the owner.
+// The page is another process's, so that opening it drops no lock of ours.
+std::vector<ProcessIdentity> holders_of(const std::string& path) {
+  std::vector<ProcessIdentity> holders;
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const std::string boot_id = current_boot_id();
+  for (int byte = 0; descriptor >= 0 && byte < pulse::kLifeByteCount; ++byte) {
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    // A holder in another PID namespace has no number here.
+    if (fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0) {
+      holders.push_back({boot_id, lock.l_pid, process_start_ticks(lock.l_pid)});
+    }
+  }
+  if (descriptor >= 0) {
+    close(descriptor);
+  }
+  return holders;
 }
 
 // What is left to decide where no stop may begin: money.
@@ -203,12 +229,17 @@ void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   const ProcessIdentity& owner = ref.info->process;
   std::vector<ProcessIdentity> targets;
   // `finops run` is spared: it reports the end. Of a run that called init by itself SIGTERM goes to
-  // the process alone, which ends its workers; SIGKILL takes them along.
+  // the processes that report alone, which end their workers; SIGKILL takes the owner's along.
   if (ref.info->is_command || decision.rung == Rung::Sigkill) {
     targets = descendants_of(owner.pid);
   }
   if (!ref.info->is_command) {
     targets.push_back(owner);
+    if (ref.foreign != nullptr) {
+      const std::vector<ProcessIdentity> ranks = holders_of(ref.foreign->path());
+      std::copy_if(ranks.begin(), ranks.end(), std::back_inserter(targets),
+                   [&](const ProcessIdentity& rank) { return rank.pid != owner.pid; });
+    }
   }
   const int signal_number = decision.rung == Rung::Sigkill ? SIGKILL : SIGTERM;
   for (const ProcessIdentity& target : targets) {

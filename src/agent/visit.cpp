@@ -174,16 +174,12 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
                         TickReport& report) {
   const pulse::PageInfo& info = *ref.info;
   const Nanoseconds elapsed = running_time(info, now.boot);
-  const std::uint64_t checkpoint_count =
-      ref.page->process.checkpoint_count.load(std::memory_order_acquire);
   const auto plan = [&](AttemptAccount account) {
     watched.lease =
         budget::plan_lease(account.rate, account.settled, account.held, lease_terms_of(info));
     watched.account = std::move(account);
   };
-  const bool needs_ledger = !watched.account.has_value() || elapsed >= watched.lease.renew_at ||
-                            checkpoint_count != watched.checkpoint_count;
-  if (needs_ledger) {
+  if (!watched.account.has_value() || elapsed >= watched.lease.renew_at) {
     const Outcome outcome = try_ledger(info.attempt_id.str(), report, [&](Ledger& ledger) {
       if (!watched.account.has_value()) {
         plan(account_of(ledger, info));
@@ -191,12 +187,16 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
       if (elapsed >= watched.lease.renew_at) {
         plan(settle_and_renew(ledger, info, *watched.account, elapsed, now.utc));
       }
-      if (checkpoint_count != watched.checkpoint_count) {
-        import_checkpoint(ledger, info, *ref.page);
-        watched.checkpoint_count = checkpoint_count;
-      }
     });
     watched.is_lease_lost = outcome != Outcome::Done;
+  }
+  const std::uint64_t checkpoint_count =
+      ref.page->process.checkpoint_count.load(std::memory_order_acquire);
+  if (checkpoint_count != watched.checkpoint_count && watched.account.has_value() &&
+      try_ledger(info.attempt_id.str(), report, [&](Ledger& ledger) {
+        import_checkpoint(ledger, info, *ref.page);
+      }) == Outcome::Done) {
+    watched.checkpoint_count = checkpoint_count;
   }
   if (watched.is_lease_lost) {
     return;  // no promise: a process that reports looks after its own lease

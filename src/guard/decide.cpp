@@ -66,8 +66,8 @@ Decision money_decision(const RunState& state, BootTime now) {
   decision.reason =
       decision.rule == Rule::Budget
           ? "the budget is used up: what is left pays for the checkpoint and the stop"
-          : "the ledger cannot be reached and the last lease ends: what is left pays for the "
-            "checkpoint and the stop";
+          : "its lease ends and the ledger cannot renew it: what is left pays for the checkpoint "
+            "and the stop";
   // A command that does not report cannot read a directive: its first word is SIGTERM.
   if (!state.reports || elapsed >= half_way) {
     decision.rung = Rung::Sigterm;

@@ -78,7 +78,7 @@ std::string money_text(const RunState& state, BootTime now) {
   if (state.is_exhausted) {
     return "budget: used up, " + paid;
   }
-  return state.is_ledger_away ? "budget: the ledger cannot be reached, " + paid
+  return state.is_ledger_away ? "budget: the ledger cannot renew its lease, " + paid
                               : "budget: " + paid + ", and more can be had";
 }
 

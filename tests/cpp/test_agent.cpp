@@ -53,6 +53,34 @@ TEST_F(AgentRounds, SigtermEndsAnObedientRun) {
   EXPECT_EQ(rounds(*agent, seconds{1}).concluded.size(), 1U);
 }
 
+// Goal: every rank of an attempt is signalled, not only the one that made the page. Method: a
+// second process, which the first did not start, attaches; one more is attached to another run's
+// page.
+TEST_F(AgentRounds, SignalsEveryRank) {
+  const auto attach = [&](const std::string& attempt_id) {
+    return std::make_unique<Child>([&, attempt_id](const std::function<void()>& say_ready) -> int {
+      const auto page = pulse::OwnPage::attach(home_.live_path(), AttemptId{attempt_id});
+      say_ready();
+      testing::sleep_for_ever();
+    });
+  };
+  pulse::PageInfo patient = page_of("run2");
+  patient.silence_limit = hours{1};
+  const std::unique_ptr<Child> first = hold(page_of("run1"));
+  const std::unique_ptr<Child> other = hold(patient);
+  const std::unique_ptr<Child> second = attach("run1-1");
+  const std::unique_ptr<Child> stranger = attach("run2-1");
+  ASSERT_TRUE(second->is_ready() && stranger->is_ready());
+  const auto agent = make_agent();
+  ASSERT_TRUE(agent->try_serve());
+  rounds(*agent, seconds{9});
+  EXPECT_EQ(first->wait(), -SIGTERM);
+  EXPECT_EQ(second->wait(), -SIGTERM);
+  EXPECT_TRUE(other->is_running());
+  EXPECT_TRUE(stranger->is_running());
+  EXPECT_EQ(rounds(*agent, seconds{1}).concluded.size(), 1U);
+}
+
 // Goal: a run that progresses is left alone, beside one that does not. Method: two children for 30
 // rounds; the page of one moves every 5 s, that of a server never.
 TEST_F(AgentRounds, AProgressingRunIsLeftAlone) {
