@@ -123,15 +123,20 @@ TEST(PulseAgreement, ChoosesAStepAhead) {
 // Goal: a rank acts from the agreed step on, or when the time is up, or at once if it has no steps.
 // Method: below, at and above each limit.
 TEST(PulseAgreement, ActsAtTheStepOrWhenTimeIsUp) {
-  const std::uint64_t word = AgreedWord{.directive = 2, .act_at_step = 50}.pack();
   const std::int64_t act_by = ns(at(seconds{3}));
+  auto page = std::make_unique<PageLayout>();
+  page->group.agent_told.store(AgreedWord{.directive = 2, .act_at_step = 50}.pack());
+  page->group.agent_act_by_ns.store(act_by);
   Agreement heard;
-  EXPECT_EQ(heard.due(word, act_by, 49, act_by - 1), 0U);
-  EXPECT_EQ(heard.due(word, act_by, 50, act_by - 1), 2U);
-  EXPECT_EQ(heard.due(word, act_by, 51, act_by - 1), 2U);
-  EXPECT_EQ(heard.due(word, act_by, 49, act_by), 2U);
-  EXPECT_EQ(heard.due(word, act_by, kNoStep, act_by - 1), 2U) << "it reports no steps";
-  EXPECT_EQ(heard.due(word, act_by, -5, act_by - 1), 0U);
+  const auto due = [&](std::int64_t step, std::int64_t now_ns) {
+    return heard.due(Teller::Agent, page->group, step, now_ns);
+  };
+  EXPECT_EQ(due(49, act_by - 1), 0U);
+  EXPECT_EQ(due(50, act_by - 1), 2U);
+  EXPECT_EQ(due(51, act_by - 1), 2U);
+  EXPECT_EQ(due(49, act_by), 2U);
+  EXPECT_EQ(due(kNoStep, act_by - 1), 2U) << "it reports no steps";
+  EXPECT_EQ(due(-5, act_by - 1), 0U);
 }
 
 // Goal: a directive stands until the one after it counts, so that slow and fast ranks agree; a new
@@ -142,7 +147,7 @@ TEST(PulseAgreement, OneDirectiveFollowsAnother) {
   group.rank_count.store(2);
   Agreement heard;
   const auto due = [&](std::int64_t step, MonotonicTime now) {
-    return heard.due(group.agent_told.load(), group.agent_act_by_ns.load(), step, ns(now));
+    return heard.due(Teller::Agent, group, step, ns(now));
   };
   page->process.step.store(10);
   agree(*page, Teller::Agent, 1, at(seconds{0}));  // CHECKPOINT at 12
@@ -175,13 +180,37 @@ TEST(PulseAgreement, ACheckpointCountsOnceAmongRanks) {
     Agreement heard;
     Agreement without_steps;
     const auto due = [&](Agreement& one, std::int64_t step) {
-      return one.due(page->group.ranks_told.load(), page->group.ranks_act_by_ns.load(), step,
-                     ns(at(milliseconds{1})));
+      return one.due(Teller::Ranks, page->group, step, ns(at(milliseconds{1})));
     };
     EXPECT_EQ(due(heard, 13), 1U);
     EXPECT_EQ(due(heard, 14), rank_count == 1 ? 1U : 0U);
     EXPECT_EQ(due(without_steps, kNoStep), 1U);
     EXPECT_EQ(due(without_steps, kNoStep), 1U);
+  }
+}
+
+// Goal: agent and ranks that say the same make the ranks save once. Method: the second says it
+// before, and after, the step of the first.
+TEST(PulseAgreement, TwoTellersAreOneCheckpoint) {
+  for (const std::int64_t step_of_second : {10, 15}) {
+    auto page = std::make_unique<PageLayout>();
+    page->group.rank_count.store(2);
+    page->process.step.store(10);
+    agree(*page, Teller::Agent, 1, at(seconds{0}));
+    Agreement heard;
+    int saved_count = 0;
+    for (std::int64_t step = 10; step < 30; ++step) {
+      page->process.step.store(step);
+      if (step == step_of_second) {
+        agree(*page, Teller::Ranks, 1, at(milliseconds{1}));
+      }
+      const std::int64_t now_ns = ns(at(milliseconds{2}));
+      saved_count += std::max(heard.due(Teller::Agent, page->group, step, now_ns),
+                              heard.due(Teller::Ranks, page->group, step, now_ns)) == 1
+                         ? 1
+                         : 0;
+    }
+    EXPECT_EQ(saved_count, 1) << step_of_second;
   }
 }
 
@@ -214,7 +243,7 @@ TEST(PulseAgreement, SurvivesSenselessSteps) {
     write_directive(*page, 3, 1, "why");
     Agreement heard;
     const std::int64_t act_by = page->group.agent_act_by_ns.load();
-    EXPECT_EQ(heard.due(page->group.agent_told.load(), act_by, 0, act_by), 3U) << step;
+    EXPECT_EQ(heard.due(Teller::Agent, page->group, 0, act_by), 3U) << step;
     EXPECT_LE(act_by, ns(SystemClock{}.now().monotonic + kLongestAgreement)) << step;
   }
 }
