@@ -42,8 +42,8 @@ enum class Teller { Agent, Ranks };
 
 /// Puts `directive` into the page's group line. Where one process is attached it counts at once,
 /// else from `act_at_step`, or from a step that is kAgreementMargin ahead. The same directive again
-/// changes nothing; a more urgent one keeps a step that is still ahead of all. What the other teller
-/// has said already is said from the same step.
+/// changes nothing; a more urgent one keeps a step that is still ahead of all. What the other
+/// teller has said already is said from the same step.
 void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTime now,
            std::optional<std::int64_t> act_at_step = std::nullopt) noexcept;
 
