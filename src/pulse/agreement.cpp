@@ -48,6 +48,8 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
   const bool is_agent = teller == Teller::Agent;
   std::atomic<std::uint64_t>& told = is_agent ? group.agent_told : group.ranks_told;
   std::atomic<std::int64_t>& act_by_ns = is_agent ? group.agent_act_by_ns : group.ranks_act_by_ns;
+  const AgreedWord other = AgreedWord::unpack(
+      (is_agent ? group.ranks_told : group.agent_told).load(std::memory_order_acquire));
   const std::uint64_t before = told.load(std::memory_order_relaxed);
   const AgreedWord old = AgreedWord::unpack(before);
   if (before != 0 && old.directive == directive) {
@@ -58,7 +60,11 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
     const std::int64_t step = std::clamp(page.process.step.load(std::memory_order_relaxed),
                                          std::int64_t{0}, kLargestStep / 2);
     word.act_at_step = act_at_step.value_or(step + margin_of(group));
-    if (old.directive != 0 && old.act_at_step >= step + kSmallestMargin) {
+    if (other.directive >= directive && other.act_at_step != 0) {
+      word.act_at_step = other.act_at_step;
+      act_by_ns.store((is_agent ? group.ranks_act_by_ns : group.agent_act_by_ns).load(),
+                      std::memory_order_relaxed);
+    } else if (old.directive != 0 && old.act_at_step >= step + kSmallestMargin) {
       word.act_at_step = old.act_at_step;  // agreed, and nobody is there yet
     } else {
       act_by_ns.store((now.time_since_epoch() + kLongestAgreement).count(),
@@ -74,39 +80,42 @@ bool Agreement::Heard::is_due(std::int64_t own_step, std::int64_t now_ns) const 
          now_ns >= act_by_ns.load(std::memory_order_relaxed);
 }
 
-std::uint32_t Agreement::Heard::directive_at(std::int64_t own_step) noexcept {
-  const AgreedWord heard = AgreedWord::unpack(word.load(std::memory_order_relaxed));
-  if (heard.directive != kCheckpoint || heard.act_at_step == 0) {
-    return heard.directive;
-  }
-  if (saved_at_step.load(std::memory_order_relaxed) == kNoStep) {
-    saved_at_step.store(own_step, std::memory_order_relaxed);
-  }
-  return saved_at_step.load(std::memory_order_relaxed) == own_step ? kCheckpoint : 0;
-}
-
-void Agreement::hear(std::uint64_t word, std::int64_t act_by_ns) noexcept {
+void Agreement::FromTeller::hear(std::uint64_t word, std::int64_t act_by_ns) noexcept {
   const bool follows = AgreedWord::unpack(word).follows;
-  previous_.act_by_ns.store(current_.act_by_ns.load(std::memory_order_relaxed),
-                            std::memory_order_relaxed);
-  previous_.saved_at_step.store(current_.saved_at_step.load(std::memory_order_relaxed),
-                                std::memory_order_relaxed);
-  previous_.word.store(follows ? current_.word.load(std::memory_order_relaxed) : 0,
-                       std::memory_order_relaxed);
-  current_.act_by_ns.store(act_by_ns, std::memory_order_relaxed);
-  current_.saved_at_step.store(kNoStep, std::memory_order_relaxed);
-  current_.word.store(word, std::memory_order_relaxed);
+  previous.act_by_ns.store(current.act_by_ns.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
+  previous.word.store(follows ? current.word.load(std::memory_order_relaxed) : 0,
+                      std::memory_order_relaxed);
+  current.act_by_ns.store(act_by_ns, std::memory_order_relaxed);
+  current.word.store(word, std::memory_order_relaxed);
 }
 
-std::uint32_t Agreement::due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
+std::uint32_t Agreement::counting(const Heard& heard, std::int64_t own_step) noexcept {
+  const AgreedWord word = AgreedWord::unpack(heard.word.load(std::memory_order_relaxed));
+  if (word.directive != kCheckpoint || word.act_at_step == 0) {
+    return word.directive;
+  }
+  if (saved_for_.load(std::memory_order_relaxed) != word.act_at_step) {
+    saved_for_.store(word.act_at_step, std::memory_order_relaxed);
+    saved_at_.store(own_step, std::memory_order_relaxed);
+  }
+  return saved_at_.load(std::memory_order_relaxed) == own_step ? kCheckpoint : 0;
+}
+
+std::uint32_t Agreement::due(Teller teller, const GroupLine& group, std::int64_t own_step,
                              std::int64_t now_ns) noexcept {
-  if (word != current_.word.load(std::memory_order_relaxed)) {
-    hear(word, act_by_ns);
+  const bool is_agent = teller == Teller::Agent;
+  FromTeller& from = tellers_[is_agent ? 0 : 1];
+  const std::uint64_t word =
+      (is_agent ? group.agent_told : group.ranks_told).load(std::memory_order_acquire);
+  if (word != from.current.word.load(std::memory_order_relaxed)) {
+    from.hear(word, (is_agent ? group.agent_act_by_ns : group.ranks_act_by_ns)
+                        .load(std::memory_order_relaxed));
   }
-  if (current_.is_due(own_step, now_ns)) {
-    return current_.directive_at(own_step);
+  if (from.current.is_due(own_step, now_ns)) {
+    return counting(from.current, own_step);
   }
-  return previous_.is_due(own_step, now_ns) ? previous_.directive_at(own_step) : 0;
+  return from.previous.is_due(own_step, now_ns) ? counting(from.previous, own_step) : 0;
 }
 
 void write_reason(PageLayout& page, std::string_view reason) noexcept {
