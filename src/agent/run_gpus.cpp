@@ -119,18 +119,17 @@ std::optional<RunGpu> held_gpu(const GpuSample& gpu, std::span<const pid_t> pids
 
 }  // namespace
 
-std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids) {
+std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids, std::size_t root_count) {
   std::vector<GpuEnvironment> environments;
-  for (const pid_t pid : pids.first(std::min(pids.size(), kEnvironmentLimit))) {
-    GpuEnvironment environment;
-    environment.visible_devices = detect::start_environment(pid, "CUDA_VISIBLE_DEVICES");
-    if (!environment.visible_devices.has_value()) {
-      continue;
+  for (std::size_t index = 0; index < std::min(pids.size(), kEnvironmentLimit); ++index) {
+    if (index == root_count && !environments.empty()) {
+      break;  // what the owner and the ranks may see, their descendants share
     }
-    environment.device_order = detect::start_environment(pid, "CUDA_DEVICE_ORDER");
-    environments.push_back(std::move(environment));
-    if (pid == pids.front()) {
-      break;  // what the owner may see, its descendants share
+    GpuEnvironment environment;
+    environment.visible_devices = detect::start_environment(pids[index], "CUDA_VISIBLE_DEVICES");
+    if (environment.visible_devices.has_value()) {
+      environment.device_order = detect::start_environment(pids[index], "CUDA_DEVICE_ORDER");
+      environments.push_back(std::move(environment));
     }
   }
   return environments;
@@ -162,7 +161,8 @@ std::vector<const GpuSample*> visible_gpus(std::span<const GpuSample> gpus,
   return found;
 }
 
-std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid_t> pids) {
+std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid_t> pids,
+                            std::size_t root_count) {
   std::vector<RunGpu> own;
   for (const GpuSample& gpu : gpus) {
     if (const std::optional<RunGpu> held = held_gpu(gpu, pids)) {
@@ -173,7 +173,7 @@ std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid
     return own;
   }
   std::vector<const GpuSample*> named;
-  for (const GpuEnvironment& environment : gpu_environments(pids)) {
+  for (const GpuEnvironment& environment : gpu_environments(pids, root_count)) {
     for (const GpuSample* gpu : visible_gpus(gpus, environment)) {
       add_once(gpu, named);
     }
