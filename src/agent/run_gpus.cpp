@@ -82,11 +82,21 @@ std::vector<const GpuSample*> gpus_at(std::span<const GpuSample> gpus,
   return is_clear ? found : std::vector<const GpuSample*>{};
 }
 
+// A driver that sees the device busy and none of its processes does not tell who it is.
+bool tells_who_works(const GpuSample& gpu) {
+  const bool is_somebody = std::ranges::any_of(*gpu.processes, [](const GpuProcess& process) {
+    return process.utilization.value_or(0) > 0;
+  });
+  return is_somebody || gpu.utilization.value_or(0) <= 0;
+}
+
 // The run's part of a GPU that others hold too; empty if the driver does not tell it.
-std::optional<double> own_utilization(const std::vector<GpuProcess>& processes,
-                                      std::span<const pid_t> pids) {
+std::optional<double> own_utilization(const GpuSample& gpu, std::span<const pid_t> pids) {
+  if (!tells_who_works(gpu)) {
+    return std::nullopt;
+  }
   double sum = 0;
-  for (const GpuProcess& process : processes) {
+  for (const GpuProcess& process : *gpu.processes) {
     if (std::ranges::find(pids, process.pid) != pids.end()) {
       if (!process.utilization.has_value()) {
         return std::nullopt;
@@ -111,7 +121,7 @@ std::optional<RunGpu> held_gpu(const GpuSample& gpu, std::span<const pid_t> pids
   RunGpu held{.gpu = &gpu, .utilization = gpu.utilization, .has_process = true};
   const bool is_shared = own_count < std::ranges::ssize(*gpu.processes);
   if (is_shared) {
-    const std::optional<double> own = own_utilization(*gpu.processes, pids);
+    const std::optional<double> own = own_utilization(gpu, pids);
     held.utilization = own.has_value() ? own : gpu.utilization;
   }
   return held;

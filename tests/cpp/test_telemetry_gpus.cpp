@@ -135,6 +135,11 @@ TEST(RunGpus, CountTheirOwnPartOfASharedGpu) {
   EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 100.0) << "no more than all of it";
   *gpus[0].processes = {holder(100, 3), holder(101, {}), holder(999, 80)};
   EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 90.0) << "not told for all of the run's";
+  *gpus[0].processes = {holder(100, 0), holder(101, 0), holder(999, 0)};
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 90.0)
+      << "busy, and the driver knows not by whom";
+  gpus[0].utilization = 0;
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 0.0);
 }
 
 // A process that was started with this environment, and sleeps.
