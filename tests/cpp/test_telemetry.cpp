@@ -387,6 +387,21 @@ TEST_F(TelemetryRounds, BringsItsWindowsToTheLedger) {
   }));
 }
 
+// Goal: the ranks of an attempt are its processes, also when the one that made it is gone. Method:
+// this process as a rank of a page whose owner never was.
+TEST_F(TelemetryRounds, MeasuresTheRanksOfAnAttempt) {
+  gpus_ = {held_gpu("GPU-a")};
+  page_.process.start_ticks += 1;
+  const std::vector<pid_t> ranks = {getpid()};
+  for (int round = 0; round < 12; ++round) {
+    clock_.advance(seconds{10});
+    telemetry_.sample_ranks(page_, ranks, clock_.now());
+  }
+  EXPECT_EQ(summary(seconds{100}).sample_count, 11);
+  ASSERT_EQ(summary(seconds{100}).gpus.size(), 1U);
+  EXPECT_TRUE(summary(seconds{100}).gpus[0].has_process);
+}
+
 TEST(TelemetryOptionsTest, RefuseAnIntervalOfZero) {
   EXPECT_EQ(code_of([] { Telemetry(TelemetryOptions{.interval = {}, .pending_limit = 1}); }),
             "InvalidArgument");
