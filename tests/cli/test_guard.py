@@ -289,8 +289,8 @@ def channel(inbox: Inbox) -> str:
 
 def test_a_guard_tells_people(cli: Cli, runs: Runs, policy: pathlib.Path, web: Inbox) -> None:
     policy.write_text("[guard]\n" + QUICK + channel(web))
+    cli("budget", "set", "p/e", "500 USD")  # a ledger, so that the channel can begin
     guard = Guard(cli, policy)
-    guard.wait_for("serving")
     first_delivery(cli, policy)
     runs.silent("e", "quiet")
     guard.wait_for("concluded", status="KILLED")
@@ -312,9 +312,10 @@ def test_a_service_that_does_not_answer_delays_no_judgement(
 ) -> None:
     web.stalls = True
     policy.write_text("[guard]\n" + QUICK + channel(web))
+    cli("budget", "set", "p/e", "500 USD")  # a ledger, so that the channel can begin
     guard = Guard(cli, policy)
-    runs.silent()  # makes a ledger
     first_delivery(cli, policy)
+    runs.silent()
     guard.wait_for("concluded")
     web.wait_for(1)
     # The sender hangs now, and the guard goes on.
