@@ -45,7 +45,17 @@ void bind_options(py::module_& module) {
           },
           [](RunOptions& options, const py::object& span) {
             options.silence_limit = from_optional_timedelta(span);
+          })
+      .def_property(
+          "max_duration",
+          [](const RunOptions& options) -> py::object {
+            return options.max_duration ? to_timedelta(*options.max_duration) : py::none();
+          },
+          [](RunOptions& options, const py::object& span) {
+            options.max_duration = from_optional_timedelta(span);
           });
+  bind_span(type, "longest_rank_wait",
+            [](RunOptions& options) -> Nanoseconds& { return options.longest_rank_wait; });
   bind_span(type, "lease_term",
             [](RunOptions& options) -> Nanoseconds& { return options.lease_terms.term; });
   bind_span(type, "check_gap",

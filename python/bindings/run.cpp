@@ -110,6 +110,13 @@ void bind_properties(py::class_<Run>& type) {
       .def_property_readonly("reason", py::cpp_function([](const Run& run) { return run.reason(); },
                                                         Release()))
       .def_property_readonly("is_owner", [](const Run& run) { return run.is_owner(); })
+      .def_property_readonly("is_keeper", [](const Run& run) { return run.is_keeper(); })
+      .def_property_readonly("max_duration",
+                             [](const Run& run) -> py::object {
+                               const Nanoseconds limit = run.info().max_duration;
+                               return limit > Nanoseconds::zero() ? to_timedelta(limit)
+                                                                  : py::none();
+                             })
       .def_property_readonly("warnings",
                              py::cpp_function([](const Run& run) { return run.warnings(); },
                                               Release()))
@@ -135,10 +142,13 @@ void bind_run(py::module_& module) {
           },
           py::arg("step"), py::arg("path"),
           "Confirm that a checkpoint lies whole at `path` (str or PathLike, up to 700 bytes).\n\n"
-          "After a CHECKPOINT directive the next one is PAUSE.")
+          "After a CHECKPOINT directive the next one is PAUSE. Of several ranks one is enough; "
+          "the\n"
+          "same from another one is a no-op.")
       .def(
           "commit", [](Run& run) { run.commit(); }, Release(),
-          "Settle up to now: what it returned for survives power loss.\n\n"
+          "Settle up to now: what it returned for survives power loss. Of several ranks only the\n"
+          "keeper settles; for the others it does nothing.\n\n"
           "Raises LedgerUnavailable if that cannot be had.")
       .def(
           "request_budget",
@@ -146,7 +156,8 @@ void bind_run(py::module_& module) {
             return run.request_budget(amount, reason).str();
           },
           py::arg("amount"), py::arg("reason"), Release(),
-          "Ask for `amount` (Money or \"2 USD\") more. Returns the request's id.\n\n"
+          "Ask for `amount` (Money or \"2 USD\") more, of the hard budget with the least left.\n"
+          "Returns the request's id.\n\n"
           "Raises NotFound if the run has no budget.")
       .def(
           "request_budget",

@@ -480,6 +480,8 @@ class RunOptions:
     is_long_running: bool
     long_running_reason: str
     silence_limit: timedelta | None
+    max_duration: timedelta | None
+    longest_rank_wait: timedelta | None
     fail_open: bool
     tags: str
     home: str
@@ -529,6 +531,10 @@ class Run:
     def reason(self) -> str: ...
     @property
     def is_owner(self) -> bool: ...
+    @property
+    def is_keeper(self) -> bool: ...
+    @property
+    def max_duration(self) -> timedelta | None: ...
     @property
     def warnings(self) -> list[str]: ...
     @property

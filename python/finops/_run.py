@@ -35,6 +35,7 @@ _ENVIRONMENT_SPANS = {
     "check_gap": "FINOPS_CHECK_GAP",
     "stop_time": "FINOPS_STOP_TIME",
     "billing_quantum": "FINOPS_BILLING_QUANTUM",
+    "max_duration": "FINOPS_MAX_DURATION",
 }
 
 
@@ -52,13 +53,30 @@ def init(
     resume: str | bool = "",
     long_running: str | bool = False,
     silence_limit: timedelta | float | None = None,
+    max_duration: timedelta | float | None = None,
     fail_open: bool = True,
     tags: Mapping[str, str] | None = None,
     home: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Start accounting for one training run. Returns the run; it ends with ``finish``.
 
-    Below ``finops run`` it attaches to the attempt that was started there.
+    The processes of one job on one host are one attempt, charged once, whatever their number:
+
+    - below ``finops run`` each that calls ``init`` attaches to the attempt that was started there;
+    - where FINOPS_RUN_ID is set, it names the run, and all processes with it are one attempt;
+    - under torchrun with more than one rank (TORCHELASTIC_RUN_ID, MASTER_ADDR, MASTER_PORT, RANK,
+      LOCAL_RANK, WORLD_SIZE), and in a Slurm step of more than one task (SLURM_JOB_ID,
+      SLURM_STEP_ID, SLURM_PROCID, SLURM_LOCALID, SLURM_NTASKS), local rank 0 begins the attempt
+      (another rank if it has not in a second) and the others attach. A rank that finds no attempt
+      in 30 s trains on without reporting, with a warning. On several hosts each host has an attempt
+      of its own, all of one run: merge their ledgers to see it. Two jobs of one experiment that
+      share all of torchrun's three names count as one run too, so give --rdzv-id;
+    - a second ``init`` of a process that attached shares that attempt.
+
+    Progress of any rank is progress of the attempt, and any living rank keeps it alive. The last to
+    finish ends it: as FAILED if any rank failed, as PAUSED if any paused. All ranks get a directive
+    at one step, about a second of steps after it was given, at most 3 s. ``run.is_keeper`` tells
+    which of them settles the money; if that one dies, another one does within about a second.
 
     Parameters
     ----------
@@ -71,6 +89,8 @@ def init(
     resume : a run id, or True for the newest paused run of the same project, experiment and name.
     long_running : the reason why the silence rule does not hold for this run.
     silence_limit : a run that reports no progress for longer is stopped by the guard (30 min).
+    max_duration : the attempt is told to stop when it has run for longer (timedelta or seconds; or
+        FINOPS_MAX_DURATION, in seconds). The smallest of this and of its budgets' limits counts.
     fail_open : a broken ledger is a warning (True) or raises (False). It covers observation only:
         a hard budget always needs its ledger.
 
@@ -78,7 +98,8 @@ def init(
     ------
     InvalidArgument, InvalidMoney, UnknownResource, AmbiguousResource : what was given is wrong.
     UnpricedResource : a budget on a resource without a price.
-    BudgetExhausted : a hard budget has nothing left.
+    BudgetExhausted : a hard budget that the run would debit has too little left for a start.
+    BurnCapExceeded : a hard budget's burn cap has no room for the run's price.
     LedgerUnavailable : for a hard budget, or with ``fail_open=False``.
     """
     options = _core.RunOptions()
@@ -96,7 +117,7 @@ def init(
         raise InvalidArgument("long_running needs the reason: long_running='hyperband, 3 days'")
     options.is_long_running = bool(long_running)
     options.long_running_reason = long_running or ""
-    options.silence_limit = _span(silence_limit)
+    options.silence_limit = _span("silence_limit", silence_limit)
     options.fail_open = fail_open
     options.tags = json.dumps(dict(tags or {}))
     options.home = os.fspath(home) if home is not None else ""
@@ -104,6 +125,8 @@ def init(
     for attribute, variable in _ENVIRONMENT_SPANS.items():
         if os.environ.get(variable):
             setattr(options, attribute, _seconds(variable, os.environ[variable]))
+    if max_duration is not None:
+        options.max_duration = _span("max_duration", max_duration)
     run = Run.start(options)
     for warning in run.warnings:
         _log.warning("%s", warning)
@@ -197,13 +220,13 @@ def _describe(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _span(value: timedelta | float | None) -> timedelta | None:
+def _span(what: str, value: timedelta | float | None) -> timedelta | None:
     if not isinstance(value, (int, float)):
         return value
     try:
         return timedelta(seconds=value)
     except (ValueError, OverflowError) as error:
-        raise InvalidArgument(f"silence_limit must be a span of time, not {value!r}") from error
+        raise InvalidArgument(f"{what} must be a span of time, not {value!r}") from error
 
 
 def _seconds(variable: str, text: str) -> timedelta:

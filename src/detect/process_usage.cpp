@@ -18,21 +18,19 @@ namespace {
 constexpr std::size_t kMaximumEnvironment = 1U << 20U;
 
 // proc(5): fields of /proc/PID/stat, counted from 1.
-enum StatField : std::size_t {
-  kState = 3,
-  kParent = 4,
-  kUserTime = 14,
-  kSystemTime = 15,
-  kReapedUserTime = 16,
-  kReapedSystemTime = 17,
-  kStartTime = 22,
-  kResidentPages = 24,
-};
+constexpr std::size_t kState = 3;
+constexpr std::size_t kParent = 4;
+constexpr std::size_t kUserTime = 14;
+constexpr std::size_t kSystemTime = 15;
+constexpr std::size_t kReapedUserTime = 16;
+constexpr std::size_t kReapedSystemTime = 17;
+constexpr std::size_t kStartTime = 22;
+constexpr std::size_t kResidentPages = 24;
 
 Nanoseconds from_ticks(std::int64_t ticks) {
-  static const std::int64_t ticks_per_second = std::max(sysconf(_SC_CLK_TCK), 1L);
-  return std::chrono::seconds{ticks / ticks_per_second} +
-         Nanoseconds{ticks % ticks_per_second * 1'000'000'000 / ticks_per_second};
+  static const std::int64_t kTicksPerSecond = std::max(sysconf(_SC_CLK_TCK), 1L);
+  return std::chrono::seconds{ticks / kTicksPerSecond} +
+         Nanoseconds{ticks % kTicksPerSecond * 1'000'000'000 / kTicksPerSecond};
 }
 
 std::string read_file(const std::string& path, std::size_t limit) {

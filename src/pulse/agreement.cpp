@@ -13,6 +13,7 @@ constexpr std::uint64_t kWrittenBit = 8;  // tells "go on" from "nobody has ever
 constexpr int kStepShift = 4;
 constexpr std::int64_t kLargestStep = (std::int64_t{1} << 59) - 1;
 constexpr std::int64_t kLargestMargin = 1'000'000'000;
+constexpr std::uint32_t kCheckpoint = 1;  // Directive, whose values are part of the page's layout
 
 template <std::size_t Size>
 void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
@@ -25,12 +26,6 @@ std::int64_t margin_of(const GroupLine& group) noexcept {
   const std::int64_t step_time_ns = group.step_time_ns.load(std::memory_order_relaxed);
   const std::int64_t steps = step_time_ns <= 0 ? 0 : kAgreementMargin.count() / step_time_ns + 1;
   return std::clamp(steps, kSmallestMargin, kLargestMargin);
-}
-
-bool is_due(const AgreedWord& word, std::int64_t act_by_ns, std::int64_t own_step,
-            std::int64_t now_ns) noexcept {
-  return word.act_at_step == 0 || own_step == kNoStep || own_step >= word.act_at_step ||
-         now_ns >= act_by_ns;
 }
 
 }  // namespace
@@ -73,25 +68,45 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
   told.store(word.pack(), std::memory_order_release);
 }
 
+bool Agreement::Heard::is_due(std::int64_t own_step, std::int64_t now_ns) const noexcept {
+  const std::int64_t step = AgreedWord::unpack(word.load(std::memory_order_relaxed)).act_at_step;
+  return step == 0 || own_step == kNoStep || own_step >= step ||
+         now_ns >= act_by_ns.load(std::memory_order_relaxed);
+}
+
+std::uint32_t Agreement::Heard::directive_at(std::int64_t own_step) noexcept {
+  const AgreedWord heard = AgreedWord::unpack(word.load(std::memory_order_relaxed));
+  if (heard.directive != kCheckpoint || heard.act_at_step == 0) {
+    return heard.directive;
+  }
+  if (saved_at_step.load(std::memory_order_relaxed) == kNoStep) {
+    saved_at_step.store(own_step, std::memory_order_relaxed);
+  }
+  return saved_at_step.load(std::memory_order_relaxed) == own_step ? kCheckpoint : 0;
+}
+
+void Agreement::hear(std::uint64_t word, std::int64_t act_by_ns) noexcept {
+  const bool follows = AgreedWord::unpack(word).follows;
+  previous_.act_by_ns.store(current_.act_by_ns.load(std::memory_order_relaxed),
+                            std::memory_order_relaxed);
+  previous_.saved_at_step.store(current_.saved_at_step.load(std::memory_order_relaxed),
+                                std::memory_order_relaxed);
+  previous_.word.store(follows ? current_.word.load(std::memory_order_relaxed) : 0,
+                       std::memory_order_relaxed);
+  current_.act_by_ns.store(act_by_ns, std::memory_order_relaxed);
+  current_.saved_at_step.store(kNoStep, std::memory_order_relaxed);
+  current_.word.store(word, std::memory_order_relaxed);
+}
+
 std::uint32_t Agreement::due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
                              std::int64_t now_ns) noexcept {
-  const std::uint64_t known = current_.load(std::memory_order_relaxed);
-  if (word != known) {
-    const bool follows = AgreedWord::unpack(word).follows;
-    previous_act_by_ns_.store(current_act_by_ns_.load(std::memory_order_relaxed),
-                              std::memory_order_relaxed);
-    previous_.store(follows ? known : 0, std::memory_order_relaxed);
-    current_act_by_ns_.store(act_by_ns, std::memory_order_relaxed);
-    current_.store(word, std::memory_order_relaxed);
+  if (word != current_.word.load(std::memory_order_relaxed)) {
+    hear(word, act_by_ns);
   }
-  const AgreedWord current = AgreedWord::unpack(word);
-  if (is_due(current, act_by_ns, own_step, now_ns)) {
-    return current.directive;
+  if (current_.is_due(own_step, now_ns)) {
+    return current_.directive_at(own_step);
   }
-  const AgreedWord previous = AgreedWord::unpack(previous_.load(std::memory_order_relaxed));
-  const bool stands =
-      is_due(previous, previous_act_by_ns_.load(std::memory_order_relaxed), own_step, now_ns);
-  return stands ? previous.directive : 0;
+  return previous_.is_due(own_step, now_ns) ? previous_.directive_at(own_step) : 0;
 }
 
 void write_reason(PageLayout& page, std::string_view reason) noexcept {

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
+#include <utility>
 
 #include "finops/base/error.hpp"
 #include "pulse/record_lock.hpp"
@@ -30,6 +32,35 @@ bool ForeignPage::is_locked() const {
   const bool locked = is_any_locked(descriptor, kOwnerLockByte, kLifeByteCount);
   close(descriptor);
   return locked;
+}
+
+std::vector<pid_t> ForeignPage::holders() const {
+  std::vector<pid_t> pids;
+  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) {
+    return pids;
+  }
+  // The kernel names one lock in a range, not the first: the ranges beside it are asked in turn.
+  std::vector<std::pair<int, int>> ranges{{kOwnerLockByte, kLifeByteCount}};
+  for (int asked = 0; asked < 2 * kLifeByteCount && !ranges.empty(); ++asked) {
+    const auto [first, end] = ranges.back();
+    ranges.pop_back();
+    struct flock lock{};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = first;
+    lock.l_len = end - first;
+    if (first >= end || fcntl(descriptor, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+      continue;
+    }
+    if (lock.l_pid > 0 && std::ranges::find(pids, lock.l_pid) == pids.end()) {
+      pids.push_back(lock.l_pid);
+    }
+    ranges.emplace_back(first, static_cast<int>(lock.l_start));
+    ranges.emplace_back(static_cast<int>(lock.l_start + lock.l_len), end);
+  }
+  close(descriptor);
+  return pids;
 }
 
 void PageScanner::open_page(const std::string& name) {

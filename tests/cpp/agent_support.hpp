@@ -1,6 +1,6 @@
 // agent_support.hpp - the fixture of the agent's tests: a home, a clock, pages of real children.
 //
-// Owns: AgentRounds. Does not own: the tests (test_agent.cpp, test_agent_ends.cpp).
+// Owns: AgentRounds, MeasuredUse. Does not own: the tests (test_agent*.cpp).
 // Invariants: the agent's time comes from a ManualClock that starts now; what a process would write
 // into its page the test writes, so that nothing depends on a child's speed.
 #pragma once
@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "finops/agent/agent.hpp"
@@ -26,18 +27,69 @@ using std::chrono::seconds;
 using testing::Child;
 using testing::usd;
 
+/// Measured use as a test states it, in place of a driver.
+class MeasuredUse final : public UsageSource {
+ public:
+  void sample(const pulse::PageInfo& info, ClockReading /*now*/) override {
+    ++sample_counts[info.attempt_id];
+  }
+  [[nodiscard]] guard::UsageSummary summary(const AttemptId& attempt_id, Nanoseconds window,
+                                            ClockReading /*now*/) const override {
+    guard::UsageSummary usage;
+    usage.asked = usage.covered = window;
+    usage.sample_count = 100;
+    if (const auto found = maxima.find(attempt_id); found != maxima.end()) {
+      usage.gpus.push_back({.uuid = "GPU-1",
+                            .sample_count = 100,
+                            .minimum_utilization = 0,
+                            .maximum_utilization = found->second,
+                            .mean_power_share = 0.5,
+                            .has_process = true});
+    }
+    return usage;
+  }
+  [[nodiscard]] std::vector<GpuHolder> gpu_holders() const override { return holders; }
+  void flush(Ledger& /*ledger*/, ClockReading /*now*/) override {
+    ++flush_count;
+    if (flush_fails) {
+      throw Error(ErrorCode::Conflict, "the window is there with other content");
+    }
+  }
+  void end(const AttemptId& attempt_id) override { ended.push_back(attempt_id); }
+
+  std::unordered_map<AttemptId, double> maxima;  ///< percent, of the attempt's one GPU
+  std::vector<GpuHolder> holders;
+  std::unordered_map<AttemptId, int> sample_counts;
+  std::vector<AttemptId> ended;
+  int flush_count = 0;
+  bool flush_fails = false;
+};
+
 class AgentRounds : public ::testing::Test {
  protected:
   /// Silent after 6 s, SIGTERM 2 s after the directive, SIGKILL 3 s after that; a round a second.
-  [[nodiscard]] std::unique_ptr<Agent> make_agent(Nanoseconds longest_auto_settle = minutes{5}) {
+  [[nodiscard]] AgentOptions agent_options() const {
     AgentOptions options;
     options.home = home_;
     options.policies.base.silence_limit = seconds{6};
     options.policies.base.directive_grace = seconds{2};
     options.policies.base.term_grace = seconds{3};
     options.interval = seconds{1};
-    options.longest_auto_settle = longest_auto_settle;
+    return options;
+  }
+  [[nodiscard]] std::unique_ptr<Agent> make_agent(const AgentOptions& options) {
     return std::make_unique<Agent>(options, clock_);
+  }
+  [[nodiscard]] std::unique_ptr<Agent> make_agent(Nanoseconds longest_auto_settle = minutes{5}) {
+    AgentOptions options = agent_options();
+    options.longest_auto_settle = longest_auto_settle;
+    return make_agent(options);
+  }
+  /// One that serves.
+  [[nodiscard]] std::unique_ptr<Agent> make_guard(const AgentOptions& options) {
+    auto agent = make_agent(options);
+    EXPECT_TRUE(agent->try_serve());
+    return agent;
   }
 
   [[nodiscard]] pulse::PageInfo page_of(const std::string& run_id) const {
@@ -101,6 +153,7 @@ class AgentRounds : public ::testing::Test {
     all.decisions.insert(all.decisions.end(), one.decisions.begin(), one.decisions.end());
     all.concluded.insert(all.concluded.end(), one.concluded.begin(), one.concluded.end());
     all.warnings.insert(all.warnings.end(), one.warnings.begin(), one.warnings.end());
+    all.breaker_held = one.breaker_held;
   }
   static std::string rungs_of(const std::vector<DecisionRecord>& decisions) {
     std::string text;

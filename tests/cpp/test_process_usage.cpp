@@ -120,6 +120,9 @@ TEST(ProcessUse, DoesNotTakeAReusedPidForTheOldProcess) {
   ProcessEntry other_owner = process(10, 1, seconds{50});
   other_owner.start_ticks = 9'999;
   EXPECT_TRUE(ProcessTable({other_owner}).family_of(owner()).empty());
+  ProcessEntry zombie = process(10, 1, {});
+  zombie.is_zombie = true;
+  EXPECT_TRUE(ProcessTable({zombie}).family_of(owner()).empty());
   ProcessIdentity of_another_boot = owner();
   of_another_boot.boot_id = "another";
   EXPECT_TRUE(ProcessTable({process(10, 1, {})}).family_of(of_another_boot).empty());

@@ -44,6 +44,7 @@ PageInfo full_info() {
   info.used_micro_gpus = 3;
   info.block_micro_gpus = 7;
   info.silence_limit = seconds{6};
+  info.max_duration = hours{7};
   info.is_command = true;
   info.is_long_running = true;
   info.is_hard_budget = false;
@@ -65,8 +66,8 @@ std::string text_of(const PageInfo& info) {
         info.started_at.utc.time_since_epoch().count(),
         info.started_at.boot.time_since_epoch().count(),
         info.started_at.monotonic.time_since_epoch().count(), info.silence_limit.count(),
-        info.lease_term.count(), info.check_gap.count(), info.stop_time.count(),
-        info.billing_quantum.count(), std::int64_t{info.is_command},
+        info.max_duration.count(), info.lease_term.count(), info.check_gap.count(),
+        info.stop_time.count(), info.billing_quantum.count(), std::int64_t{info.is_command},
         std::int64_t{info.is_long_running}, std::int64_t{info.is_hard_budget}}) {
     text += std::to_string(part) + "|";
   }
@@ -141,6 +142,8 @@ TEST(PulsePage, RejectsNonsense) {
       {"a negative price", [](PageInfo& info) { info.price_units = -1; }, "price"},
       {"negative picos", [](PageInfo& info) { info.price_picos = -1; }, "price"},
       {"no limit", [](PageInfo& info) { info.silence_limit = seconds{0}; }, ""},
+      {"a negative duration", [](PageInfo& info) { info.max_duration = Nanoseconds{-1}; },
+       "limits"},
       {"a negative limit", [](PageInfo& info) { info.silence_limit = Nanoseconds{-1}; }, "limits"},
       {"a year", [](PageInfo& info) { info.lease_term = hours{24 * 366}; }, ""},
       {"over a year", [](PageInfo& info) { info.lease_term = hours{24 * 366} + Nanoseconds{1}; },

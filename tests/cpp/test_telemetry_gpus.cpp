@@ -144,6 +144,7 @@ class Sleeper {
       : child_([environment = std::move(environment)](const std::function<void()>& say_ready) {
           std::vector<char*> pointers;
           std::vector<std::string> entries = environment;
+          pointers.reserve(entries.size() + 1);
           for (std::string& entry : entries) {
             pointers.push_back(entry.data());
           }
@@ -193,7 +194,7 @@ TEST(RunGpus, AreNamedByTheEnvironmentWhereTheDriverShowsNoProcess) {
 
 // Goal: from driver and processes to the verdict: idle, working and hung are told apart. Method: a
 // real sleeping process, a driver's library that lists it, eleven rounds each.
-TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
+TEST(TelemetryWithDriverThread, TellsIdleWorkingAndHungApart) {
   struct Case {
     const char* numbers;
     bool is_silent;
@@ -239,9 +240,10 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
 
 // Goal: telemetry with a driver that never answers takes its samples and ends. Method: the driver
 // blocks in its first call; a Child's time limit would notice.
-TEST(TelemetryWithDriver, GoesOnWhileTheDriverBlocks) {
+TEST(TelemetryWithDriverThread, GoesOnWhileTheDriverBlocks) {
   const FakeDriver driver("gpu uuid=GPU-a\nblock nvmlInit_v2\n");
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     detect::GpuWatcherOptions options;
     options.stop_limit = std::chrono::milliseconds{50};
     options.library = std::string(FINOPS_FAKE_NVML_DIR) + "/v3/libnvidia-ml.so.1";

@@ -49,14 +49,25 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
 class Agreement {
  public:
   /// The directive that counts for a process at `own_step`; 0: go on. Any thread may ask.
+  /// Among several ranks a CHECKPOINT counts for one step, the first at or past the agreed one: all
+  /// save once and together, however soon one of them confirms. Others stand until they are
+  /// replaced.
   [[nodiscard]] std::uint32_t due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
                                   std::int64_t now_ns) noexcept;
 
  private:
-  std::atomic<std::uint64_t> current_{0};
-  std::atomic<std::uint64_t> previous_{0};
-  std::atomic<std::int64_t> current_act_by_ns_{0};
-  std::atomic<std::int64_t> previous_act_by_ns_{0};
+  /// One word as it was heard.
+  struct Heard {
+    std::atomic<std::uint64_t> word{0};
+    std::atomic<std::int64_t> act_by_ns{0};
+    std::atomic<std::int64_t> saved_at_step{kNoStep};  ///< where its CHECKPOINT counted
+    [[nodiscard]] bool is_due(std::int64_t own_step, std::int64_t now_ns) const noexcept;
+    std::uint32_t directive_at(std::int64_t own_step) noexcept;
+  };
+  void hear(std::uint64_t word, std::int64_t act_by_ns) noexcept;
+
+  Heard current_;
+  Heard previous_;
 };
 
 }  // namespace finops::pulse

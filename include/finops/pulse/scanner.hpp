@@ -4,6 +4,8 @@
 // Invariants: pages of this process are never opened; a damaged page is reported and skipped.
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -30,6 +32,9 @@ class ForeignPage {
   /// Whether some process holds one of the page's locks: its owner, or any rank.
   /// Asks the kernel (open, F_GETLK, close): meant for pages that did not change.
   [[nodiscard]] bool is_locked() const;
+  /// The processes that hold one of its locks, each once: all ranks, and `finops run` itself.
+  /// Empty: none, or the kernel cannot say. A pid alone: check what it is before sending a signal.
+  [[nodiscard]] std::vector<pid_t> holders() const;
 
  private:
   friend class PageScanner;
