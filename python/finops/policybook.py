@@ -53,6 +53,7 @@ def make_agent(
     overrides: Mapping[str, Any] | None = None,
     is_dry_run: bool = False,
     overrides_breaker: bool = False,
+    with_telemetry: bool = True,
 ) -> Agent:
     """The agent of `finops guard`; it does not serve yet.
 
@@ -67,7 +68,7 @@ def make_agent(
         interval=interval,
         policies=make_book(policy, overrides=overrides, is_dry_run=is_dry_run),
         overrides_breaker=overrides_breaker,
-        with_telemetry=True,
+        with_telemetry=with_telemetry,
     )
 
 
