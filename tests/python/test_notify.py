@@ -242,6 +242,8 @@ def test_without_apprise_it_says_what_to_install(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for arguments in (("--once",), ("test", "web")):
         assert "pip install 'finops-train[notify]'" in world(*arguments, expect=1)
+    # An option in front of a command would be for something else, and is not passed over.
+    assert "put the options behind the command" in world("--json", "status", expect=2)
     assert world.states()["web"]["state"] == "new", "the status needs no apprise"
 
 
