@@ -54,6 +54,7 @@ def make_agent(
     name: str = "guard",
     is_dry_run: bool = False,
     overrides_breaker: bool = False,
+    with_telemetry: bool = True,
 ) -> Agent:
     """The agent of `finops guard` or `finops run`; it does not serve yet.
 
@@ -68,7 +69,7 @@ def make_agent(
         interval=interval,
         policies=make_book(policy, overrides=overrides, is_dry_run=is_dry_run),
         overrides_breaker=overrides_breaker,
-        with_telemetry=True,
+        with_telemetry=with_telemetry,
     )
 
 

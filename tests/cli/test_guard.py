@@ -159,6 +159,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_not(
     assert row["last_decision"]["is_dry_run"]
     guard.end()
     assert process.poll() is None
+    assert "dry run, would STOP " in cli("report", COLUMNS="160")[0]
     text, _ = cli("guard", "--once", "--dry-run", "--policy", str(policy))
     assert text == "" or "dry run, would send STOP: " in text
     assert process.poll() is None
@@ -289,8 +290,8 @@ def channel(inbox: Inbox) -> str:
 
 def test_a_guard_tells_people(cli: Cli, runs: Runs, policy: pathlib.Path, web: Inbox) -> None:
     policy.write_text("[guard]\n" + QUICK + channel(web))
+    cli("budget", "set", "p/e", "500 USD")  # a ledger, so that the channel can begin
     guard = Guard(cli, policy)
-    guard.wait_for("serving")
     first_delivery(cli, policy)
     runs.silent("e", "quiet")
     guard.wait_for("concluded", status="KILLED")
@@ -312,9 +313,10 @@ def test_a_service_that_does_not_answer_delays_no_judgement(
 ) -> None:
     web.stalls = True
     policy.write_text("[guard]\n" + QUICK + channel(web))
+    cli("budget", "set", "p/e", "500 USD")  # a ledger, so that the channel can begin
     guard = Guard(cli, policy)
-    runs.silent()  # makes a ledger
     first_delivery(cli, policy)
+    runs.silent()
     guard.wait_for("concluded")
     web.wait_for(1)
     # The sender hangs now, and the guard goes on.
@@ -323,6 +325,27 @@ def test_a_service_that_does_not_answer_delays_no_judgement(
     web.released.set()
     guard.wait_for("notify")
     guard.end()
+
+
+def test_a_sender_that_cannot_start_is_told_of_once(
+    cli: Cli,
+    runs: Runs,
+    policy: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without apprise nothing is recorded, so there is work to do in each of the many rounds."""
+    policy.write_text("[guard]\n" + QUICK + "[[channel]]\nname = 'web'\nurl = 'json://h'\n")
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "apprise.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(shadow))
+    cli("budget", "set", "p/e", "500 USD")
+    guard = Guard(cli, policy)
+    assert "finops-train[notify]" in guard.wait_for("notify")["message"]
+    runs.silent()
+    guard.wait_for("concluded")
+    assert sum(event["event"] == "notify" for event in guard.end()) == 1
 
 
 def test_once_sends_before_it_ends(cli: Cli, policy: pathlib.Path, web: Inbox) -> None:
