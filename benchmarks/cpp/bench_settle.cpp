@@ -112,8 +112,10 @@ void settle_dead_runs(benchmark::State& state) {
     state.counters["seconds"] = seconds;
   }
 }
-BENCHMARK(settle_dead_runs)->Iterations(1)->Repetitions(bench::is_short() ? 1 : 5)->Unit(
-    benchmark::kMillisecond);
+BENCHMARK(settle_dead_runs)
+    ->Iterations(1)
+    ->Repetitions(bench::is_short() ? 1 : 5)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace finops

@@ -19,7 +19,6 @@ constexpr Nanoseconds kQuickTimeout = std::chrono::milliseconds{500};
 // The longest that a round may take before it counts as a standstill: two waits for the ledger.
 constexpr Nanoseconds kLongestRound = std::chrono::seconds{10};
 
-
 }  // namespace
 
 // What is wrong with one run's records leaves the ledger usable for all others.
