@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 import signal
+import subprocess
 import time
 from decimal import Decimal
 from typing import Any
@@ -147,17 +148,23 @@ def test_a_soft_budget_shows_what_went_past_it(cli: Cli) -> None:
     assert "vision/resnet/base" in page
 
 
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if words in line:
+            return
+    pytest.fail(f"it ended without saying: {words}")
+
+
 def test_a_second_ctrl_c_ends_the_wait(cli: Cli) -> None:
     process = cli.start("run", *PRICED, *SHORT, "--budget", "0.4 USD", "--", "sleep", "60")
-    wait_until(lambda: [r for r in cli.json("ps")["runs"] if r["state"] == "paused"])
-    time.sleep(0.5)
+    read_until(process, "waiting for more budget")
     process.send_signal(signal.SIGINT)
-    time.sleep(1.5)
+    read_until(process, "Ctrl-C again leaves with exit code 75")
     assert process.poll() is None, "it still waits"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 75
-    assert "Ctrl-C again leaves with exit code 75" in errors
     assert "no longer waiting" in errors
 
 

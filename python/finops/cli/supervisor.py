@@ -192,7 +192,6 @@ class Supervisor:
                 f"finops run --resume {run.run_id} ..."
             )
             return None
-        print_note(f"waiting for more budget; Ctrl-C twice leaves with exit code {EXIT_PAUSED}")
         return self._wait_for_budget(run, waiter)
 
     def _say_pause(self, run: CommandRun) -> bool:
@@ -241,6 +240,7 @@ class Supervisor:
     def _wait_for_budget(self, run: CommandRun, waiter: SignalWaiter) -> CommandRun | None:
         since = datetime.now(timezone.utc)
         self._interrupts, self._is_waiting, self._ends_waiting = 0, True, False
+        print_note(f"waiting for more budget; Ctrl-C twice leaves with exit code {EXIT_PAUSED}")
         try:
             while self._waits_on():
                 waiter.wait(_BUDGET_POLL_SECONDS)
