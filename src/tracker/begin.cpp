@@ -298,10 +298,6 @@ void make_page(Start& start) {
 void register_attempt(Start& start) {
   const pulse::PageInfo& info = start.begun.page->info();
   Ledger& ledger = *start.ledger;
-  if (start.quote.has_value()) {
-    ledger.add_price(start.quote->price);
-  }
-  ledger.add_run(start.run);
   AttemptRecord attempt;
   attempt.attempt_id = info.attempt_id;
   attempt.run_id = info.run_id;
@@ -319,12 +315,19 @@ void register_attempt(Start& start) {
   attempt.is_long_running = info.is_long_running;
   attempt.long_running_reason = info.long_running_reason;
   attempt.started_at = info.started_at;
-  start.begun.attempt_number = ledger.add_attempt(attempt).attempt_number;
-  start.begun.account = ledger.account(info.attempt_id);
-  if (!start.chain.empty()) {
-    start.begun.account = agent::settle_and_renew(ledger, info, *start.begun.account,
-                                                  Nanoseconds::zero(), start.now.utc);
-  }
+  // One commit: a start that is refused leaves no run without an attempt, and waits once.
+  ledger.together([&] {
+    if (start.quote.has_value()) {
+      ledger.add_price(start.quote->price);
+    }
+    ledger.add_run(start.run);
+    start.begun.attempt_number = ledger.add_attempt(attempt).attempt_number;
+    start.begun.account = ledger.account(info.attempt_id);
+    if (!start.chain.empty()) {
+      start.begun.account = agent::settle_and_renew(ledger, info, *start.begun.account,
+                                                    Nanoseconds::zero(), start.now.utc);
+    }
+  });
   start.begun.ledger_path = start.home->ledger_path();
 }
 

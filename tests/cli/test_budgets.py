@@ -123,6 +123,7 @@ def test_a_burn_cap_refuses_the_run_that_would_pass_it(cli: Cli) -> None:
     _, errors = cli("run", *PRICED, "--", "sleep", "60", expect=1)
     assert "500 USD per hour: 360 USD is running" in errors
     assert amount(budget(cli, "project:vision")["burn_per_hour"]) == 360
+    assert len(cli.runs()) == 1, "what was refused left nothing behind"
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=LIMIT_SECONDS)
     cli("run", *PRICED, "--", "true")
