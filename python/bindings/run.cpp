@@ -114,7 +114,8 @@ void bind_properties(py::class_<Run>& type) {
       .def_property_readonly("max_duration",
                              [](const Run& run) -> py::object {
                                const Nanoseconds limit = run.info().max_duration;
-                               return limit > Nanoseconds::zero() ? to_timedelta(limit) : py::none();
+                               return limit > Nanoseconds::zero() ? to_timedelta(limit)
+                                                                  : py::none();
                              })
       .def_property_readonly("warnings",
                              py::cpp_function([](const Run& run) { return run.warnings(); },
@@ -141,7 +142,8 @@ void bind_run(py::module_& module) {
           },
           py::arg("step"), py::arg("path"),
           "Confirm that a checkpoint lies whole at `path` (str or PathLike, up to 700 bytes).\n\n"
-          "After a CHECKPOINT directive the next one is PAUSE. Of several ranks one is enough; the\n"
+          "After a CHECKPOINT directive the next one is PAUSE. Of several ranks one is enough; "
+          "the\n"
           "same from another one is a no-op.")
       .def(
           "commit", [](Run& run) { run.commit(); }, Release(),

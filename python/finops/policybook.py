@@ -51,10 +51,12 @@ def make_agent(
     *,
     interval: timedelta,
     overrides: Mapping[str, Any] | None = None,
+    name: str = "guard",
     is_dry_run: bool = False,
     overrides_breaker: bool = False,
+    with_telemetry: bool = True,
 ) -> Agent:
-    """The agent of `finops guard`; it does not serve yet.
+    """The agent of `finops guard` or `finops run`; it does not serve yet.
 
     Raises
     ------
@@ -63,11 +65,11 @@ def make_agent(
     """
     return Agent(
         home,
-        name="guard",
+        name=name,
         interval=interval,
         policies=make_book(policy, overrides=overrides, is_dry_run=is_dry_run),
         overrides_breaker=overrides_breaker,
-        with_telemetry=True,
+        with_telemetry=with_telemetry,
     )
 
 

@@ -19,6 +19,9 @@ constexpr Nanoseconds kQuickTimeout = std::chrono::milliseconds{500};
 // The longest that a round may take before it counts as a standstill: two waits for the ledger.
 constexpr Nanoseconds kLongestRound = std::chrono::seconds{10};
 
+
+}  // namespace
+
 // What is wrong with one run's records leaves the ledger usable for all others.
 bool concerns_one_run(ErrorCode code) {
   switch (code) {
@@ -30,8 +33,6 @@ bool concerns_one_run(ErrorCode code) {
     default: return true;
   }
 }
-
-}  // namespace
 
 Agent::Agent(AgentOptions options, const Clock& clock)
     : options_(std::move(options)),
@@ -192,6 +193,7 @@ TickReport Agent::tick() {
   import_intents(report);
   read_waiting();
   std::vector<Live> live;
+  ended_.clear();
   for (const PageRef& ref : refs) {
     try {
       visit(ref, now, report, live);
@@ -199,6 +201,7 @@ TickReport Agent::tick() {
       report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
     }
   }
+  conclude_all(ended_, now, report);
   std::vector<AttemptId> vanished;
   for (const auto& [attempt_id, watched] : watched_) {
     if (!watched->seen_in_round) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <span>
 
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
@@ -10,39 +11,64 @@
 
 namespace finops::agent {
 
-void Agent::conclude(const PageRef& ref, ClockReading now, TickReport& report) {
+// Writes the attempt's end into the ledger. Returns how it ended.
+Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref, ClockReading now) {
   const pulse::PageInfo& info = *ref.info;
   LastSigns signs = last_signs(info, *ref.page, now, current_boot_id());
   AttemptEnd end{.status = RunStatus::FAILED,
                  .reason = "its process ended without a word",
                  .ended_at = now.utc};
   const pulse::ProcessState state = ref.page->process.state.load(std::memory_order_acquire);
-  // A dead run's page waits until the ledger can take its end.
-  const Outcome outcome = try_ledger(info.attempt_id.str(), report, [&](Ledger& ledger) {
-    const std::vector<DecisionRecord> decided = ledger.decisions(info.attempt_id, 1);
-    const DecisionRecord last = decided.empty() ? DecisionRecord{} : decided.back();
-    const std::optional<AttemptEnd> stopped = end_by_decision(last, now.utc);
-    if (state != pulse::ProcessState::Running) {
-      // It said goodbye: its last word is also its last sign of life.
-      signs.metered_until = std::min(goodbye_time(info, *ref.page), signs.gone_at);
-      signs.gone_at = signs.metered_until;
-      end.status = state == pulse::ProcessState::Paused   ? RunStatus::PAUSED
-                   : state == pulse::ProcessState::Failed ? RunStatus::FAILED
-                                                          : RunStatus::FINISHED;
-      end.reason = end.status == RunStatus::FINISHED || !stopped.has_value() ? "" : last.reason;
-    } else if (stopped.has_value()) {
-      end = *stopped;
+  const std::vector<DecisionRecord> decided = ledger.decisions(info.attempt_id, 1);
+  const DecisionRecord last = decided.empty() ? DecisionRecord{} : decided.back();
+  const std::optional<AttemptEnd> stopped = end_by_decision(last, now.utc);
+  if (state != pulse::ProcessState::Running) {
+    // It said goodbye: its last word is also its last sign of life.
+    signs.metered_until = std::min(goodbye_time(info, *ref.page), signs.gone_at);
+    signs.gone_at = signs.metered_until;
+    end.status = state == pulse::ProcessState::Paused   ? RunStatus::PAUSED
+                 : state == pulse::ProcessState::Failed ? RunStatus::FAILED
+                                                        : RunStatus::FINISHED;
+    end.reason = end.status == RunStatus::FINISHED || !stopped.has_value() ? "" : last.reason;
+  } else if (stopped.has_value()) {
+    end = *stopped;
+  }
+  conclude_attempt(ledger, info, *ref.page, signs, end);
+  return {info.attempt_id, end.status, end.reason};
+}
+
+// Many in one commit, since each commit waits for the disk. A page goes only after the commit, and
+// a dead run's page waits until the ledger can take its end.
+void Agent::conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report) {
+  constexpr std::size_t kTogether = 200;  // the write lock is held meanwhile: tens of milliseconds
+  for (std::size_t first = 0; first < ended.size(); first += kTogether) {
+    const auto group = std::span(ended).subspan(first, std::min(kTogether, ended.size() - first));
+    std::vector<std::pair<const PageRef*, Conclusion>> done;
+    const Outcome outcome = try_ledger("cannot settle what has ended", report, [&](Ledger& all) {
+      all.together([&] {
+        for (const PageRef& ref : group) {
+          try {
+            done.emplace_back(&ref, conclude(all, ref, now));
+          } catch (const Error& error) {
+            if (!concerns_one_run(error.code())) {
+              throw;
+            }
+            report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
+          }
+        }
+      });
+    });
+    if (outcome != Outcome::Done) {
+      return;
     }
-    conclude_attempt(ledger, info, *ref.page, signs, end);
-  });
-  if (outcome != Outcome::Done) {
-    return;
+    for (auto& [ref, conclusion] : done) {
+      report.concluded.push_back(std::move(conclusion));
+      if (options_.usage != nullptr) {
+        options_.usage->end(ref->info->attempt_id);
+      }
+      unlink(ref->foreign->path().c_str());
+    }
   }
-  report.concluded.push_back({info.attempt_id, end.status, end.reason});
-  if (options_.usage != nullptr) {
-    options_.usage->end(info.attempt_id);
-  }
-  unlink(ref.foreign->path().c_str());
 }
 
 TickReport Agent::settle_dead(std::size_t page_limit) {
@@ -54,25 +80,34 @@ TickReport Agent::settle_dead(std::size_t page_limit) {
   is_ledger_away_ = false;
   scanner_.scan();
   import_intents(report);
+  std::vector<PageRef> ended;
   for (pulse::ForeignPage* foreign : scanner_.pages()) {
     if (report.page_count++ == page_limit) {
       break;
     }
     if (!foreign->is_locked()) {
-      conclude({&foreign->info(), &foreign->page(), foreign}, now, report);
+      ended.push_back({&foreign->info(), &foreign->page(), foreign});
     }
   }
+  conclude_all(ended, now, report);
   settle_suspects(now, report);
   return report;
 }
 
 void Agent::settle_suspects(ClockReading now, TickReport& report) {
   try_ledger("cannot settle", report, [&](Ledger& ledger) {
-    for (const SuspectAttempt& suspect : ledger.suspects()) {
-      if (suspect.uncertain_time <= options_.longest_auto_settle) {
-        ledger.settle_suspect(suspect.attempt_id, SuspectOutcome::Spent, options_.name, now.utc);
-      }
+    std::vector<SuspectAttempt> suspects = ledger.suspects();
+    std::erase_if(suspects, [&](const SuspectAttempt& suspect) {
+      return suspect.uncertain_time > options_.longest_auto_settle;
+    });
+    if (!suspects.empty()) {
+      ledger.together([&] {
+        for (const SuspectAttempt& suspect : suspects) {
+          ledger.settle_suspect(suspect.attempt_id, SuspectOutcome::Spent, options_.name, now.utc);
+        }
+      });
     }
+    ledger.expire_requests(now.utc);
   });
 }
 

@@ -82,11 +82,21 @@ std::vector<const GpuSample*> gpus_at(std::span<const GpuSample> gpus,
   return is_clear ? found : std::vector<const GpuSample*>{};
 }
 
+// A driver that sees the device busy and none of its processes does not tell who it is.
+bool tells_who_works(const GpuSample& gpu) {
+  const bool is_somebody = std::ranges::any_of(*gpu.processes, [](const GpuProcess& process) {
+    return process.utilization.value_or(0) > 0;
+  });
+  return is_somebody || gpu.utilization.value_or(0) <= 0;
+}
+
 // The run's part of a GPU that others hold too; empty if the driver does not tell it.
-std::optional<double> own_utilization(const std::vector<GpuProcess>& processes,
-                                      std::span<const pid_t> pids) {
+std::optional<double> own_utilization(const GpuSample& gpu, std::span<const pid_t> pids) {
+  if (!tells_who_works(gpu)) {
+    return std::nullopt;
+  }
   double sum = 0;
-  for (const GpuProcess& process : processes) {
+  for (const GpuProcess& process : *gpu.processes) {
     if (std::ranges::find(pids, process.pid) != pids.end()) {
       if (!process.utilization.has_value()) {
         return std::nullopt;
@@ -111,7 +121,7 @@ std::optional<RunGpu> held_gpu(const GpuSample& gpu, std::span<const pid_t> pids
   RunGpu held{.gpu = &gpu, .utilization = gpu.utilization, .has_process = true};
   const bool is_shared = own_count < std::ranges::ssize(*gpu.processes);
   if (is_shared) {
-    const std::optional<double> own = own_utilization(*gpu.processes, pids);
+    const std::optional<double> own = own_utilization(gpu, pids);
     held.utilization = own.has_value() ? own : gpu.utilization;
   }
   return held;
@@ -119,18 +129,17 @@ std::optional<RunGpu> held_gpu(const GpuSample& gpu, std::span<const pid_t> pids
 
 }  // namespace
 
-std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids) {
+std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids, std::size_t root_count) {
   std::vector<GpuEnvironment> environments;
-  for (const pid_t pid : pids.first(std::min(pids.size(), kEnvironmentLimit))) {
-    GpuEnvironment environment;
-    environment.visible_devices = detect::start_environment(pid, "CUDA_VISIBLE_DEVICES");
-    if (!environment.visible_devices.has_value()) {
-      continue;
+  for (std::size_t index = 0; index < std::min(pids.size(), kEnvironmentLimit); ++index) {
+    if (index == root_count && !environments.empty()) {
+      break;  // what the owner and the ranks may see, their descendants share
     }
-    environment.device_order = detect::start_environment(pid, "CUDA_DEVICE_ORDER");
-    environments.push_back(std::move(environment));
-    if (pid == pids.front()) {
-      break;  // what the owner may see, its descendants share
+    GpuEnvironment environment;
+    environment.visible_devices = detect::start_environment(pids[index], "CUDA_VISIBLE_DEVICES");
+    if (environment.visible_devices.has_value()) {
+      environment.device_order = detect::start_environment(pids[index], "CUDA_DEVICE_ORDER");
+      environments.push_back(std::move(environment));
     }
   }
   return environments;
@@ -162,7 +171,8 @@ std::vector<const GpuSample*> visible_gpus(std::span<const GpuSample> gpus,
   return found;
 }
 
-std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid_t> pids) {
+std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid_t> pids,
+                            std::size_t root_count) {
   std::vector<RunGpu> own;
   for (const GpuSample& gpu : gpus) {
     if (const std::optional<RunGpu> held = held_gpu(gpu, pids)) {
@@ -173,7 +183,7 @@ std::vector<RunGpu> gpus_of(std::span<const GpuSample> gpus, std::span<const pid
     return own;
   }
   std::vector<const GpuSample*> named;
-  for (const GpuEnvironment& environment : gpu_environments(pids)) {
+  for (const GpuEnvironment& environment : gpu_environments(pids, root_count)) {
     for (const GpuSample* gpu : visible_gpus(gpus, environment)) {
       add_once(gpu, named);
     }

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,9 +32,10 @@ struct GpuEnvironment {
   std::optional<std::string> device_order;     ///< CUDA_DEVICE_ORDER
 };
 
-/// The environment that the run's owner was started with, or, where it names no GPUs, those of its
-/// descendants. `pids` are the run's living processes, the owner first.
-[[nodiscard]] std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids);
+/// The environments that the run's owner and ranks were started with, or, where they name no GPUs,
+/// those of their descendants. `pids` are the run's living processes, owner and ranks first.
+[[nodiscard]] std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids,
+                                                           std::size_t root_count);
 
 /// The GPUs that the environment names without doubt, as CUDA reads it: up to the first entry that
 /// is none. Empty: none, or it cannot be told which. UUIDs may be shortened to what is unique.
@@ -46,6 +48,6 @@ struct GpuEnvironment {
 /// The GPUs of a run: those that one of its processes holds, as the driver lists them; if it lists
 /// none of them, those that the environment names. Empty: not known.
 [[nodiscard]] std::vector<RunGpu> gpus_of(std::span<const detect::GpuSample> gpus,
-                                          std::span<const pid_t> pids);
+                                          std::span<const pid_t> pids, std::size_t root_count);
 
 }  // namespace finops::agent

@@ -73,6 +73,11 @@ Nanoseconds Telemetry::longest_gap() const {
 }
 
 void Telemetry::sample(const pulse::PageInfo& info, ClockReading now) {
+  sample_ranks(info, {}, now);
+}
+
+void Telemetry::sample_ranks(const pulse::PageInfo& info, std::span<const pid_t> ranks,
+                             ClockReading now) {
   const Nanoseconds gap_before = longest_gap();
   begin_round(now);
   std::unique_ptr<Attempt>& attempt = attempts_[info.attempt_id];
@@ -88,11 +93,13 @@ void Telemetry::sample(const pulse::PageInfo& info, ClockReading now) {
     attempt->spans.clear();
   }
   attempt->looked_at = round_->boot;
-  measure(info, *attempt);
+  measure(info, ranks, *attempt);
 }
 
-void Telemetry::measure(const pulse::PageInfo& info, Attempt& attempt) {
-  const detect::ProcessUsage usage = attempt.meter.measure(table_, info.process, round_->boot);
+void Telemetry::measure(const pulse::PageInfo& info, std::span<const pid_t> ranks,
+                        Attempt& attempt) {
+  const detect::ProcessUsage usage =
+      attempt.meter.measure(table_, info.process, round_->boot, ranks);
   if (!usage.cpu_use.has_value()) {
     return;
   }
@@ -103,7 +110,7 @@ void Telemetry::measure(const pulse::PageInfo& info, Attempt& attempt) {
   const AttemptId& id = info.attempt_id;
   windows_->add(id, round_->utc, Metric::CpuUse, "", *usage.cpu_use);
   windows_->add(id, round_->utc, Metric::Memory, "", static_cast<double>(usage.resident_bytes));
-  for (const RunGpu& own : gpus_of(reading_.gpus, usage.pids)) {
+  for (const RunGpu& own : gpus_of(reading_.gpus, usage.pids, usage.root_count)) {
     const detect::GpuSample& gpu = *own.gpu;
     sample.gpus.push_back({.uuid = gpu.uuid,
                            .utilization = own.utilization,

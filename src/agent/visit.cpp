@@ -70,7 +70,7 @@ void Agent::visit(const PageRef& ref, ClockReading now, TickReport& report,
   }
   // An adopted page is concluded by `finops run`, which sees its child's exit.
   if (ref.foreign != nullptr && (!watched.is_alive || (has_finished && !ref.info->is_command))) {
-    conclude(ref, now, report);
+    ended_.push_back(ref);
     return;
   }
   if (watched.is_alive) {

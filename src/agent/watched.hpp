@@ -5,11 +5,15 @@
 #pragma once
 
 #include "finops/agent/agent.hpp"
+#include "finops/base/error.hpp"
 
 namespace finops::agent {
 
 // The epoch of an agent that looks after adopted pages only and serves nobody else.
 inline constexpr std::uint64_t kLonely = UINT64_MAX;
+
+/// Whether an error is about one attempt, so that the ledger goes on being asked for the others.
+[[nodiscard]] bool concerns_one_run(ErrorCode code);
 
 /// One page, of another process or of this one.
 struct Agent::PageRef {

@@ -8,8 +8,10 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "finops/base/error.hpp"
 
@@ -68,8 +70,9 @@ GpuWatcher::~GpuWatcher() {
     return;
   }
   if (getpid() != owner_) {
-    (void)thread_.release();  // the thread stayed in the parent, and so may a lock that it held
-    (void)new std::shared_ptr<Shared>(std::move(shared_));
+    // The thread stayed in the parent, and so may a lock that it held: both are left as they are.
+    [[maybe_unused]] const auto* left =
+        new (std::nothrow) std::pair(std::move(thread_), std::move(shared_));
     return;
   }
   std::unique_lock lock(shared_->mutex);

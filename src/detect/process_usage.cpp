@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 namespace finops::detect {
@@ -18,21 +19,19 @@ namespace {
 constexpr std::size_t kMaximumEnvironment = 1U << 20U;
 
 // proc(5): fields of /proc/PID/stat, counted from 1.
-enum StatField : std::size_t {
-  kState = 3,
-  kParent = 4,
-  kUserTime = 14,
-  kSystemTime = 15,
-  kReapedUserTime = 16,
-  kReapedSystemTime = 17,
-  kStartTime = 22,
-  kResidentPages = 24,
-};
+constexpr std::size_t kState = 3;
+constexpr std::size_t kParent = 4;
+constexpr std::size_t kUserTime = 14;
+constexpr std::size_t kSystemTime = 15;
+constexpr std::size_t kReapedUserTime = 16;
+constexpr std::size_t kReapedSystemTime = 17;
+constexpr std::size_t kStartTime = 22;
+constexpr std::size_t kResidentPages = 24;
 
 Nanoseconds from_ticks(std::int64_t ticks) {
-  static const std::int64_t ticks_per_second = std::max(sysconf(_SC_CLK_TCK), 1L);
-  return std::chrono::seconds{ticks / ticks_per_second} +
-         Nanoseconds{ticks % ticks_per_second * 1'000'000'000 / ticks_per_second};
+  static const std::int64_t kTicksPerSecond = std::max(sysconf(_SC_CLK_TCK), 1L);
+  return std::chrono::seconds{ticks / kTicksPerSecond} +
+         Nanoseconds{ticks % kTicksPerSecond * 1'000'000'000 / kTicksPerSecond};
 }
 
 std::string read_file(const std::string& path, std::size_t limit) {
@@ -110,31 +109,50 @@ ProcessTable ProcessTable::read() {
 }
 
 std::vector<const ProcessEntry*> ProcessTable::family_of(const ProcessIdentity& owner) const {
+  std::size_t root_count = 0;
+  return family_of(owner, {}, root_count);
+}
+
+std::vector<const ProcessEntry*> ProcessTable::family_of(const ProcessIdentity& owner,
+                                                         std::span<const pid_t> ranks,
+                                                         std::size_t& root_count) const {
+  std::vector<const ProcessEntry*> family;
+  std::set<const ProcessEntry*> met;
+  const auto add = [&](const ProcessEntry& entry) {
+    if (met.insert(&entry).second) {
+      family.push_back(&entry);
+    }
+  };
   const auto found = index_of_.find(owner.pid);
-  if (found == index_of_.end() || owner.start_ticks == 0 || owner.boot_id != boot_id_) {
-    return {};
+  if (found != index_of_.end() && owner.start_ticks != 0 && owner.boot_id == boot_id_) {
+    const ProcessEntry& head = entries_[found->second];
+    if (head.start_ticks == owner.start_ticks && !head.is_zombie) {
+      add(head);
+    }
   }
-  const ProcessEntry& head = entries_[found->second];
-  if (head.start_ticks != owner.start_ticks || head.is_zombie) {
-    return {};
+  for (const pid_t rank : ranks) {
+    const auto entry = index_of_.find(rank);
+    if (entry != index_of_.end() && !entries_[entry->second].is_zombie) {
+      add(entries_[entry->second]);
+    }
   }
-  std::vector<const ProcessEntry*> family{&head};
-  // The table was read while processes came and went, so a pid could be its own ancestor: no family
-  // is larger than the table.
-  for (std::size_t next = 0; next < family.size() && family.size() <= entries_.size(); ++next) {
+  root_count = family.size();
+  // The table was read while processes came and went, so a pid could be its own ancestor: each is
+  // met once.
+  for (std::size_t next = 0; next < family.size(); ++next) {
     const auto [begin, end] = children_of_.equal_range(family[next]->pid);
     for (auto child = begin; child != end; ++child) {
-      family.push_back(&entries_[child->second]);
+      add(entries_[child->second]);
     }
   }
   return family;
 }
 
 ProcessUsage ProcessMeter::measure(const ProcessTable& table, const ProcessIdentity& owner,
-                                   BootTime now) {
+                                   BootTime now, std::span<const pid_t> ranks) {
   ProcessUsage usage;
   std::map<pid_t, Times> current;
-  for (const ProcessEntry* entry : table.family_of(owner)) {
+  for (const ProcessEntry* entry : table.family_of(owner, ranks, usage.root_count)) {
     current[entry->pid] = {entry->start_ticks, entry->cpu_time, entry->reaped_cpu_time};
     if (!entry->is_zombie) {
       usage.pids.push_back(entry->pid);

@@ -13,6 +13,7 @@ constexpr std::uint64_t kWrittenBit = 8;  // tells "go on" from "nobody has ever
 constexpr int kStepShift = 4;
 constexpr std::int64_t kLargestStep = (std::int64_t{1} << 59) - 1;
 constexpr std::int64_t kLargestMargin = 1'000'000'000;
+constexpr std::uint32_t kCheckpoint = 1;  // Directive, whose values are part of the page's layout
 
 template <std::size_t Size>
 void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
@@ -25,12 +26,6 @@ std::int64_t margin_of(const GroupLine& group) noexcept {
   const std::int64_t step_time_ns = group.step_time_ns.load(std::memory_order_relaxed);
   const std::int64_t steps = step_time_ns <= 0 ? 0 : kAgreementMargin.count() / step_time_ns + 1;
   return std::clamp(steps, kSmallestMargin, kLargestMargin);
-}
-
-bool is_due(const AgreedWord& word, std::int64_t act_by_ns, std::int64_t own_step,
-            std::int64_t now_ns) noexcept {
-  return word.act_at_step == 0 || own_step == kNoStep || own_step >= word.act_at_step ||
-         now_ns >= act_by_ns;
 }
 
 }  // namespace
@@ -53,6 +48,8 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
   const bool is_agent = teller == Teller::Agent;
   std::atomic<std::uint64_t>& told = is_agent ? group.agent_told : group.ranks_told;
   std::atomic<std::int64_t>& act_by_ns = is_agent ? group.agent_act_by_ns : group.ranks_act_by_ns;
+  const AgreedWord other = AgreedWord::unpack(
+      (is_agent ? group.ranks_told : group.agent_told).load(std::memory_order_acquire));
   const std::uint64_t before = told.load(std::memory_order_relaxed);
   const AgreedWord old = AgreedWord::unpack(before);
   if (before != 0 && old.directive == directive) {
@@ -63,7 +60,11 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
     const std::int64_t step = std::clamp(page.process.step.load(std::memory_order_relaxed),
                                          std::int64_t{0}, kLargestStep / 2);
     word.act_at_step = act_at_step.value_or(step + margin_of(group));
-    if (old.directive != 0 && old.act_at_step >= step + kSmallestMargin) {
+    if (other.directive >= directive && other.act_at_step != 0) {
+      word.act_at_step = other.act_at_step;
+      act_by_ns.store((is_agent ? group.ranks_act_by_ns : group.agent_act_by_ns).load(),
+                      std::memory_order_relaxed);
+    } else if (old.directive != 0 && old.act_at_step >= step + kSmallestMargin) {
       word.act_at_step = old.act_at_step;  // agreed, and nobody is there yet
     } else {
       act_by_ns.store((now.time_since_epoch() + kLongestAgreement).count(),
@@ -73,25 +74,48 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
   told.store(word.pack(), std::memory_order_release);
 }
 
-std::uint32_t Agreement::due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
+bool Agreement::Heard::is_due(std::int64_t own_step, std::int64_t now_ns) const noexcept {
+  const std::int64_t step = AgreedWord::unpack(word.load(std::memory_order_relaxed)).act_at_step;
+  return step == 0 || own_step == kNoStep || own_step >= step ||
+         now_ns >= act_by_ns.load(std::memory_order_relaxed);
+}
+
+void Agreement::FromTeller::hear(std::uint64_t word, std::int64_t act_by_ns) noexcept {
+  const bool follows = AgreedWord::unpack(word).follows;
+  previous.act_by_ns.store(current.act_by_ns.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
+  previous.word.store(follows ? current.word.load(std::memory_order_relaxed) : 0,
+                      std::memory_order_relaxed);
+  current.act_by_ns.store(act_by_ns, std::memory_order_relaxed);
+  current.word.store(word, std::memory_order_relaxed);
+}
+
+std::uint32_t Agreement::counting(const Heard& heard, std::int64_t own_step) noexcept {
+  const AgreedWord word = AgreedWord::unpack(heard.word.load(std::memory_order_relaxed));
+  if (word.directive != kCheckpoint || word.act_at_step == 0) {
+    return word.directive;
+  }
+  if (saved_for_.load(std::memory_order_relaxed) != word.act_at_step) {
+    saved_for_.store(word.act_at_step, std::memory_order_relaxed);
+    saved_at_.store(own_step, std::memory_order_relaxed);
+  }
+  return saved_at_.load(std::memory_order_relaxed) == own_step ? kCheckpoint : 0;
+}
+
+std::uint32_t Agreement::due(Teller teller, const GroupLine& group, std::int64_t own_step,
                              std::int64_t now_ns) noexcept {
-  const std::uint64_t known = current_.load(std::memory_order_relaxed);
-  if (word != known) {
-    const bool follows = AgreedWord::unpack(word).follows;
-    previous_act_by_ns_.store(current_act_by_ns_.load(std::memory_order_relaxed),
-                              std::memory_order_relaxed);
-    previous_.store(follows ? known : 0, std::memory_order_relaxed);
-    current_act_by_ns_.store(act_by_ns, std::memory_order_relaxed);
-    current_.store(word, std::memory_order_relaxed);
+  const bool is_agent = teller == Teller::Agent;
+  FromTeller& from = tellers_[is_agent ? 0 : 1];
+  const std::uint64_t word =
+      (is_agent ? group.agent_told : group.ranks_told).load(std::memory_order_acquire);
+  if (word != from.current.word.load(std::memory_order_relaxed)) {
+    from.hear(word, (is_agent ? group.agent_act_by_ns : group.ranks_act_by_ns)
+                        .load(std::memory_order_relaxed));
   }
-  const AgreedWord current = AgreedWord::unpack(word);
-  if (is_due(current, act_by_ns, own_step, now_ns)) {
-    return current.directive;
+  if (from.current.is_due(own_step, now_ns)) {
+    return counting(from.current, own_step);
   }
-  const AgreedWord previous = AgreedWord::unpack(previous_.load(std::memory_order_relaxed));
-  const bool stands =
-      is_due(previous, previous_act_by_ns_.load(std::memory_order_relaxed), own_step, now_ns);
-  return stands ? previous.directive : 0;
+  return from.previous.is_due(own_step, now_ns) ? counting(from.previous, own_step) : 0;
 }
 
 void write_reason(PageLayout& page, std::string_view reason) noexcept {

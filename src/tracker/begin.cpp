@@ -192,8 +192,9 @@ void find_wanted_run(Start& start) {
     return;
   }
   const RunRecord& run = found[0].run;
+  // Not a Conflict, which a start waits for: this one does not pass.
   FINOPS_REQUIRE(run.project == start.options.project && run.experiment == start.options.experiment,
-                 ErrorCode::Conflict,
+                 ErrorCode::InvalidArgument,
                  "run " + run.run_id.str() + " belongs to " + run.project + "/" + run.experiment +
                      ", not to " + start.options.project + "/" + start.options.experiment +
                      "; choose another run id");

@@ -7,13 +7,18 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <string_view>
 
 #include "finops/base/error.hpp"
+#include "finops/pulse/own_page.hpp"
 
 namespace finops::tracker {
 namespace {
 
 constexpr ssize_t kSize = 160;  // an id and its end
+constexpr std::chrono::hours kLongestUse{24 * 7};
 
 }  // namespace
 
@@ -73,6 +78,29 @@ void GroupFile::write(const AttemptId& attempt_id) const {
   text.resize(kSize, ' ');
   FINOPS_REQUIRE(pwrite(descriptor_, text.data(), text.size(), 0) == kSize,
                  ErrorCode::SystemFailure, "cannot write " + path_ + ": " + errno_text(errno));
+}
+
+void remove_old_group_files(const std::string& live_path) noexcept {
+  constexpr std::string_view kPrefix = ".group-";
+  try {
+    const auto oldest = std::filesystem::file_time_type::clock::now() - kLongestUse;
+    for (const auto& entry : std::filesystem::directory_iterator(live_path)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(kPrefix) || entry.last_write_time() > oldest) {
+        continue;
+      }
+      GroupFile file(live_path, name.substr(kPrefix.size()));
+      if (!file.try_lock()) {
+        continue;
+      }
+      const AttemptId named = file.read();
+      if (named.empty() || !std::filesystem::exists(pulse::page_path(live_path, named))) {
+        file.remove();
+      }
+    }
+  } catch (const std::exception&) {
+    return;  // the next job tries again
+  }
 }
 
 void GroupFile::remove() const { unlink(path_.c_str()); }

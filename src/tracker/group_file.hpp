@@ -38,4 +38,8 @@ class GroupFile {
   int descriptor_ = -1;
 };
 
+/// Removes files that are older than a week and name no attempt whose page is still there: what
+/// killed jobs left. Failures do not matter.
+void remove_old_group_files(const std::string& live_path) noexcept;
+
 }  // namespace finops::tracker

@@ -241,6 +241,7 @@ class Joining {
       if (begun.page->is_on_disk()) {
         file_.write(begun.page->info().attempt_id);
       }
+      remove_old_group_files(home_.live_path());
       return begun;
     } catch (const Error& error) {
       // The run's last attempt is not settled yet: the job was restarted.

@@ -119,15 +119,11 @@ void Run::tell(Directive directive, MonotonicTime now) noexcept {
 
 Directive Run::agreed_directive(std::int64_t now_ns) noexcept {
   const std::int64_t step = own_step_.load(std::memory_order_relaxed);
-  const std::uint64_t agent_told = group_->agent_told.load(std::memory_order_acquire);
-  const std::uint32_t told =
-      agent_told == 0
-          ? agent_->directive.load(std::memory_order_acquire)
-          : agent_heard_.due(agent_told, group_->agent_act_by_ns.load(std::memory_order_relaxed),
-                             step, now_ns);
-  const std::uint32_t own =
-      ranks_heard_.due(group_->ranks_told.load(std::memory_order_acquire),
-                       group_->ranks_act_by_ns.load(std::memory_order_relaxed), step, now_ns);
+  // A page whose word nobody has written: what the directive says counts at once.
+  const bool is_agreed = group_->agent_told.load(std::memory_order_acquire) != 0;
+  const std::uint32_t told = is_agreed ? agreement_.due(pulse::Teller::Agent, *group_, step, now_ns)
+                                       : agent_->directive.load(std::memory_order_acquire);
+  const std::uint32_t own = agreement_.due(pulse::Teller::Ranks, *group_, step, now_ns);
   const std::uint32_t directive = std::max(told, own);
   return directive > number(Directive::STOP) ? Directive::CONTINUE
                                              : static_cast<Directive>(directive);

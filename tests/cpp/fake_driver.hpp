@@ -13,8 +13,8 @@
 
 namespace finops::testing {
 
-/// One at a time. Its file has one name for as long as the process lives, and the environment is set
-/// once: a thread that is stuck in the driver may read it at any time.
+/// One at a time. Its file has one name for as long as the process lives, and the environment is
+/// set once: a thread that is stuck in the driver may read it at any time.
 class FakeDriver {
  public:
   explicit FakeDriver(const std::string& text) { say(text); }

@@ -213,7 +213,8 @@ TEST(DetectNvml, AnswersNothingInAForkedChild) {
   const FakeDriver driver(std::string(kOneGpu) + "block nvmlShutdown\n");
   NvmlLoad load = Nvml::load(library());
   ASSERT_NE(load.nvml, nullptr) << load.why;
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     const bool answers = load.nvml->sample().has_value();
     load.nvml.reset();
     return answers ? 1 : 0;
@@ -233,7 +234,8 @@ TEST(DetectNvml, FindsTheDriverByItsName) {
     return;
   }
   const FakeDriver driver(kOneGpu);
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     setenv("FINOPS_TEST_NVML_CHILD", "1", 1);
     setenv("LD_LIBRARY_PATH", (std::string(FINOPS_FAKE_NVML_DIR) + "/v3").c_str(), 1);
     execl("/proc/self/exe", "finops_tests", "--gtest_filter=DetectNvml.FindsTheDriverByItsName",

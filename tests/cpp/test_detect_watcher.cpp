@@ -90,6 +90,19 @@ TEST(GpuWatcherThread, AsksARefusingDriverAgain) {
   EXPECT_TRUE(comes(watcher, GpuSight::Fresh)) << watcher.latest().why;
 }
 
+// Goal: a driver that no longer answers is opened anew, since it may have been replaced. Method: it
+// cannot count any more, and refuses to be opened: only who opens it hears why.
+TEST(GpuWatcherThread, OpensADriverAnewThatNoLongerAnswers) {
+  const FakeDriver driver(kTwoGpus);
+  GpuWatcher watcher(options());
+  watcher.start();
+  ASSERT_TRUE(comes(watcher, GpuSight::Fresh));
+  driver.say(std::string(kTwoGpus) + "error nvmlDeviceGetCount_v2 999\nerror nvmlInit_v2 18\n");
+  EXPECT_TRUE(eventually([&] { return watcher.latest().why.find("NVML 18") != std::string::npos; },
+                         kPatience));
+  EXPECT_TRUE(comes(watcher, GpuSight::Blind));
+}
+
 // Goal: a driver that blocks makes readings grow old, then unknown, and never a reader wait; when
 // it answers again, so do we. Method: it blocks in the middle of a look, after good ones.
 TEST(GpuWatcherThread, GivesOutNothingOldOfADriverThatBlocks) {
@@ -138,7 +151,8 @@ TEST(GpuWatcherThread, LetsTheProcessExitWhileTheDriverBlocks) {
     return;
   }
   const FakeDriver driver(std::string(kTwoGpus) + "block nvmlInit_v2\n");
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     setenv("FINOPS_TEST_WATCHER_CHILD", "1", 1);
     execl("/proc/self/exe", "finops_tests",
           "--gtest_filter=GpuWatcherThread.LetsTheProcessExitWhileTheDriverBlocks", nullptr);
@@ -151,10 +165,13 @@ TEST(GpuWatcherThread, LetsTheProcessExitWhileTheDriverBlocks) {
 // fork while the thread works.
 TEST(GpuWatcherThread, DoesNothingInAForkedChild) {
   const FakeDriver driver(kTwoGpus);
-  auto watcher = std::make_unique<GpuWatcher>(options(milliseconds{1}));
+  GpuWatcherOptions patient = options(milliseconds{1});
+  patient.stop_limit = seconds{60};  // more than a Child is waited for
+  auto watcher = std::make_unique<GpuWatcher>(patient);
   watcher->start();
   ASSERT_TRUE(comes(*watcher, GpuSight::Fresh));
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     const bool is_blind = watcher->latest().sight == GpuSight::Blind;
     watcher.reset();
     return is_blind ? 0 : 1;
@@ -198,6 +215,7 @@ TEST(GpuWatcherThread, ServesManyReaders) {
   ASSERT_TRUE(comes(watcher, GpuSight::Fresh));
   std::atomic<int> torn_count = 0;
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int reader = 0; reader < 3; ++reader) {
     readers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {

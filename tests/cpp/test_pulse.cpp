@@ -66,8 +66,8 @@ std::string text_of(const PageInfo& info) {
         info.started_at.utc.time_since_epoch().count(),
         info.started_at.boot.time_since_epoch().count(),
         info.started_at.monotonic.time_since_epoch().count(), info.silence_limit.count(),
-        info.max_duration.count(), info.lease_term.count(), info.check_gap.count(), info.stop_time.count(),
-        info.billing_quantum.count(), std::int64_t{info.is_command},
+        info.max_duration.count(), info.lease_term.count(), info.check_gap.count(),
+        info.stop_time.count(), info.billing_quantum.count(), std::int64_t{info.is_command},
         std::int64_t{info.is_long_running}, std::int64_t{info.is_hard_budget}}) {
     text += std::to_string(part) + "|";
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -165,6 +166,9 @@ TEST(UsageSpansTest, CondenseWithoutLosingExtremes) {
     EXPECT_EQ(usage.gpus.at(0).maximum_utilization, 1.0) << window.count();
     EXPECT_EQ(usage.gpus.at(0).sample_count, usage.sample_count);
   }
+  const Nanoseconds since_busy = (kCount - 1 - kCount / 2) * seconds{10};
+  EXPECT_EQ(spans.summary(since_busy + seconds{5}, now).gpus.at(0).maximum_utilization, 90.0)
+      << "the window begins inside a merged span, which counts";
   EXPECT_EQ(spans.summary(minutes{5}, now).sample_count, 31) << "the newest are as measured";
 }
 
@@ -360,6 +364,42 @@ TEST_F(TelemetryRounds, KnowsNothingOfAnOwnerThatIsGone) {
   rounds(20);
   EXPECT_EQ(summary(minutes{2}).sample_count, 0);
   EXPECT_EQ(guard::use_of(summary(minutes{2}), true), Use::Unknown);
+}
+
+// Goal: a real ledger takes the windows, an attempt that it does not know yet waits for it. Method:
+// the attempt's rows come after its first window.
+TEST_F(TelemetryRounds, BringsItsWindowsToTheLedger) {
+  const testing::TempDir folder;
+  const std::unique_ptr<Ledger> ledger = open_ledger(folder / "ledger.db", {});
+  gpus_ = {held_gpu("GPU-a")};
+  rounds(3);
+  telemetry_.end(page_.attempt_id);
+  EXPECT_EQ(code_of([&] { telemetry_.flush(*ledger, clock_.now()); }), "Conflict");
+  ledger->add_run(testing::example_run("run"));
+  ledger->add_attempt(testing::example_attempt("run", "run-1"));
+  telemetry_.flush(*ledger, clock_.now());
+  telemetry_.flush(*ledger, clock_.now());
+  const std::vector<TelemetryWindow> windows = ledger->telemetry(page_.attempt_id);
+  ASSERT_EQ(windows.size(), 5U) << "two of the host and three of the GPU";
+  EXPECT_TRUE(std::ranges::any_of(windows, [](const TelemetryWindow& window) {
+    return window.metric == Metric::GpuPower && window.device == "GPU-a" &&
+           window.sample_count == 2 && window.mean == 100.0;
+  }));
+}
+
+// Goal: the ranks of an attempt are its processes, also when the one that made it is gone. Method:
+// this process as a rank of a page whose owner never was.
+TEST_F(TelemetryRounds, MeasuresTheRanksOfAnAttempt) {
+  gpus_ = {held_gpu("GPU-a")};
+  page_.process.start_ticks += 1;
+  const std::vector<pid_t> ranks = {getpid()};
+  for (int round = 0; round < 12; ++round) {
+    clock_.advance(seconds{10});
+    telemetry_.sample_ranks(page_, ranks, clock_.now());
+  }
+  EXPECT_EQ(summary(seconds{100}).sample_count, 11);
+  ASSERT_EQ(summary(seconds{100}).gpus.size(), 1U);
+  EXPECT_TRUE(summary(seconds{100}).gpus[0].has_process);
 }
 
 TEST(TelemetryOptionsTest, RefuseAnIntervalOfZero) {

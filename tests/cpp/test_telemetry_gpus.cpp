@@ -114,7 +114,7 @@ TEST(RunGpus, AreThoseThatTheRunsProcessesHold) {
   gpus[1].processes->push_back(holder(999, 7));
   gpus[2].processes->push_back(holder(101, 7));
   const std::vector<pid_t> pids = {100, 101};
-  const std::vector<RunGpu> own = gpus_of(gpus, pids);
+  const std::vector<RunGpu> own = gpus_of(gpus, pids, 1);
   ASSERT_EQ(own.size(), 2U);
   EXPECT_EQ(own[0].gpu->index, 0);
   EXPECT_EQ(own[1].gpu->index, 2);
@@ -130,11 +130,16 @@ TEST(RunGpus, CountTheirOwnPartOfASharedGpu) {
   gpus[0].utilization = 90;
   const std::vector<pid_t> pids = {100, 101};
   *gpus[0].processes = {holder(100, 3), holder(101, 0), holder(999, 80)};
-  EXPECT_EQ(gpus_of(gpus, pids).at(0).utilization, 3.0);
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 3.0);
   *gpus[0].processes = {holder(100, 60), holder(101, 60), holder(999, 80)};
-  EXPECT_EQ(gpus_of(gpus, pids).at(0).utilization, 100.0) << "no more than all of it";
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 100.0) << "no more than all of it";
   *gpus[0].processes = {holder(100, 3), holder(101, {}), holder(999, 80)};
-  EXPECT_EQ(gpus_of(gpus, pids).at(0).utilization, 90.0) << "not told for all of the run's";
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 90.0) << "not told for all of the run's";
+  *gpus[0].processes = {holder(100, 0), holder(101, 0), holder(999, 0)};
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 90.0)
+      << "busy, and the driver knows not by whom";
+  gpus[0].utilization = 0;
+  EXPECT_EQ(gpus_of(gpus, pids, 1).at(0).utilization, 0.0);
 }
 
 // A process that was started with this environment, and sleeps.
@@ -144,6 +149,7 @@ class Sleeper {
       : child_([environment = std::move(environment)](const std::function<void()>& say_ready) {
           std::vector<char*> pointers;
           std::vector<std::string> entries = environment;
+          pointers.reserve(entries.size() + 1);
           for (std::string& entry : entries) {
             pointers.push_back(entry.data());
           }
@@ -176,9 +182,9 @@ TEST(RunGpus, AreNamedByTheEnvironmentWhereTheDriverShowsNoProcess) {
   ASSERT_TRUE(shows(bare, "HOME", "/"));
   ASSERT_TRUE(shows(first, "CUDA_VISIBLE_DEVICES", "GPU-a123"));
   ASSERT_TRUE(shows(second, "CUDA_VISIBLE_DEVICES", "GPU-d123"));
-  const auto indexes = [&](const std::vector<pid_t>& pids) {
+  const auto indexes = [&](const std::vector<pid_t>& pids, std::size_t root_count = 1) {
     std::vector<const GpuSample*> found;
-    for (const RunGpu& own : gpus_of(gpus, pids)) {
+    for (const RunGpu& own : gpus_of(gpus, pids, root_count)) {
       EXPECT_FALSE(own.has_process);
       found.push_back(own.gpu);
     }
@@ -189,11 +195,13 @@ TEST(RunGpus, AreNamedByTheEnvironmentWhereTheDriverShowsNoProcess) {
   EXPECT_EQ(indexes({bare.pid(), first.pid(), second.pid()}), "0 3");
   EXPECT_EQ(indexes({bare.pid()}), "") << "unknown, although CUDA would see all";
   EXPECT_EQ(indexes({}), "");
+  EXPECT_EQ(indexes({owner.pid(), first.pid(), second.pid()}, 3), "1 0 3")
+      << "each rank has its own";
 }
 
 // Goal: from driver and processes to the verdict: idle, working and hung are told apart. Method: a
 // real sleeping process, a driver's library that lists it, eleven rounds each.
-TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
+TEST(TelemetryWithDriverThread, TellsIdleWorkingAndHungApart) {
   struct Case {
     const char* numbers;
     bool is_silent;
@@ -239,9 +247,10 @@ TEST(TelemetryWithDriver, TellsIdleWorkingAndHungApart) {
 
 // Goal: telemetry with a driver that never answers takes its samples and ends. Method: the driver
 // blocks in its first call; a Child's time limit would notice.
-TEST(TelemetryWithDriver, GoesOnWhileTheDriverBlocks) {
+TEST(TelemetryWithDriverThread, GoesOnWhileTheDriverBlocks) {
   const FakeDriver driver("gpu uuid=GPU-a\nblock nvmlInit_v2\n");
-  Child child([&](const std::function<void()>&) {
+  Child child([&](const std::function<void()>& say_ready) {
+    say_ready();
     detect::GpuWatcherOptions options;
     options.stop_limit = std::chrono::milliseconds{50};
     options.library = std::string(FINOPS_FAKE_NVML_DIR) + "/v3/libnvidia-ml.so.1";

@@ -1,5 +1,5 @@
-// test_tracker_ranks.cpp - tests of several runs and processes in one attempt, its longest duration,
-// and its chain of budgets.
+// test_tracker_ranks.cpp - tests of several runs and processes in one attempt, its longest
+// duration, and its chain of budgets.
 //
 // Owns: the checks of tracker/join.hpp and tracker/chain.hpp. Does not own: the shared page itself
 // (test_pulse_group.cpp), ranks as Python processes (tests/python/test_ranks.py).
@@ -175,8 +175,28 @@ TEST_F(TrackerRanks, BelievesNoStaleGroupFile) {
   }
 }
 
-// Goal: FINOPS_RUN_ID names the run, and the same name later is its next attempt. Method: twice with
-// one name; another experiment; names that are none.
+// Goal: what killed jobs left goes away, and what is in use stays. Method: an old file that names
+// nothing, an old one of a living attempt, a young one; then another job begins.
+TEST_F(TrackerRanks, RemovesOldGroupFiles) {
+  be_rank(0);
+  const std::unique_ptr<TrackedRun> run = TrackedRun::start(options());
+  const std::string used = group_file();
+  const std::string live = home_path() + "/live/";
+  const auto old = std::filesystem::file_time_type::clock::now() - hours{24 * 8};
+  std::ofstream(live + ".group-old") << "gone-1\n";
+  std::ofstream(live + ".group-young") << "gone-1\n";
+  std::filesystem::last_write_time(live + ".group-old", old);
+  std::filesystem::last_write_time(used, old);
+  setenv("MASTER_PORT", "29501", 1);
+  const std::unique_ptr<TrackedRun> other = TrackedRun::start(options());
+  EXPECT_NE(other->run_id(), run->run_id());
+  EXPECT_FALSE(std::filesystem::exists(live + ".group-old"));
+  EXPECT_TRUE(std::filesystem::exists(live + ".group-young"));
+  EXPECT_TRUE(std::filesystem::exists(used));
+}
+
+// Goal: FINOPS_RUN_ID names the run, and the same name later is its next attempt. Method: twice
+// with one name; another experiment; names that are none.
 TEST_F(TrackerRanks, ARunIdFromTheEnvironment) {
   setenv("FINOPS_RUN_ID", "night-7", 1);
   for (const int attempt_number : {1, 2}) {
@@ -188,8 +208,7 @@ TEST_F(TrackerRanks, ARunIdFromTheEnvironment) {
   }
   RunOptions other = options();
   other.experiment = "other";
-  other.longest_rank_wait = milliseconds{50};
-  EXPECT_EQ(code_of([&] { TrackedRun::start(other); }), "Conflict");
+  EXPECT_EQ(code_of([&] { TrackedRun::start(other); }), "InvalidArgument");
   for (const char* bad : {"a b", "../x", ".x", "a/b"}) {
     setenv("FINOPS_RUN_ID", bad, 1);
     EXPECT_EQ(code_of([&] { TrackedRun::start(options()); }), "InvalidArgument") << bad;
@@ -200,8 +219,9 @@ TEST_F(TrackerRanks, ARunIdFromTheEnvironment) {
   EXPECT_EQ(code_of([&] { TrackedRun::start(options()); }), "none");
 }
 
-// Goal: the run's id is the same on all hosts of a job and another one for another experiment; where
-// one host is all, each start is a new run. Method: one job, as it looks on two hosts (two homes).
+// Goal: the run's id is the same on all hosts of a job and another one for another experiment;
+// where one host is all, each start is a new run. Method: one job, as it looks on two hosts (two
+// homes).
 TEST_F(TrackerRanks, OneRunOnSeveralHosts) {
   be_rank(0, 4);
   setenv("LOCAL_WORLD_SIZE", "2", 1);
@@ -253,8 +273,8 @@ TEST_F(TrackerRanks, TheGoodbyeIsOnThePage) {
 
 // --- max_duration --------------------------------------------------------------------------------
 
-// Goal: a run without an agent is told to stop when its time is over, once on record. Method: before
-// and after its limit; the run is unpriced in one case, since time is no money.
+// Goal: a run without an agent is told to stop when its time is over, once on record. Method:
+// before and after its limit; the run is unpriced in one case, since time is no money.
 TEST_F(TrackerRanks, StopsAfterItsLongestDuration) {
   for (const char* price : {"24 USD/h", ""}) {
     RunOptions brief = options();
@@ -284,7 +304,8 @@ TEST_F(TrackerRanks, TheSmallestDurationCounts) {
              [](BudgetTerms& terms) { terms.max_duration = hours{3}; });
   RunOptions own = options();
   for (const auto& [stated, expected] :
-       {std::pair{hours{2}, hours{2}}, std::pair{hours{3}, hours{3}}, std::pair{hours{4}, hours{3}}}) {
+       {std::pair{hours{2}, hours{2}}, std::pair{hours{3}, hours{3}},
+        std::pair{hours{4}, hours{3}}}) {
     own.max_duration = stated;
     EXPECT_EQ(TrackedRun::start(own)->info().max_duration, expected);
   }
@@ -297,8 +318,8 @@ TEST_F(TrackerRanks, TheSmallestDurationCounts) {
 
 // --- the chain of budgets ------------------------------------------------------------------------
 
-// Goal: every budget above a run counts for it: all are debited, any hard one can refuse, a soft one
-// warns. Method: one budget of the chain poor at a time.
+// Goal: every budget above a run counts for it: all are debited, any hard one can refuse, a soft
+// one warns. Method: one budget of the chain poor at a time.
 TEST_F(TrackerRanks, TheWholeChainPays) {
   set_budget("project:vision", usd("1000"));
   RunOptions with_budget = options();
@@ -362,8 +383,8 @@ TEST_F(TrackerRanks, ABurnCapRefuses) {
   EXPECT_EQ(code_of([&] { TrackedRun::start(options()); }), "none");
 }
 
-// Goal: a paused command goes on only when all of its hard budgets pay. Method: the project's budget
-// is nothing, then it is raised.
+// Goal: a paused command goes on only when all of its hard budgets pay. Method: the project's
+// budget is nothing, then it is raised.
 TEST_F(TrackerRanks, ACommandWaitsForTheWholeChain) {
   set_budget("project:vision", usd("1000"));
   RunOptions with_budget = options();

@@ -234,13 +234,28 @@ def test_a_channel_that_is_added_later_begins_then(world: World, web: Inbox) -> 
     assert [("second" in body) for _, body in web.messages] == [False, True, True]
 
 
+def test_without_apprise_it_says_what_to_install(
+    world: World, web: Inbox, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.channel("web", web)
+    (tmp_path / "apprise.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for arguments in (("--once",), ("test", "web")):
+        assert "pip install 'finops-train[notify]'" in world(*arguments, expect=1)
+    # An option in front of a command would be for something else, and is not passed over.
+    assert "put the options behind the command" in world("--json", "status", expect=2)
+    assert world.states()["web"]["state"] == "new", "the status needs no apprise"
+
+
 def test_a_test_message_and_an_unknown_channel(world: World, mail: Inbox) -> None:
     world.channel("mail", mail)
     assert world("test", "mail") == "mail: sent\n"
     assert [title for title, _ in mail.messages] == ["finops: test of channel mail"]
     assert "no channel 'mial'; the known ones are: mail" in world("test", "mial", expect=1)
     mail.refuses = True
-    assert world("test", "mail", expect=1).startswith("error: Sending email to")
+    failed = world("test", "mail", expect=1)
+    assert failed.startswith("error: Sending email to")
+    assert "example.org" not in failed, "no part of the address is shown"
     assert world.ledger.last_delivery("mail") is None, "a test is no delivery"
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from finops import DEFAULT_SILENCE_LIMIT
 from finops.errors import InvalidArgument
 from finops.policy import (
     NOTICE_KINDS,
@@ -197,3 +198,21 @@ def test_the_kinds_are_those_of_the_core() -> None:
     body = header.partition("enum class NoticeKind {")[2].partition("};")[0]
     names = [line.split(",")[0].strip().lower() for line in body.splitlines() if "," in line]
     assert list(NOTICE_KINDS) == names
+
+
+def test_the_example_in_the_guide_has_every_key() -> None:
+    guide = (ROOT / "docs/guard.md").read_text()
+    example = guide.partition("```toml\n")[2].partition("```")[0]
+    policy = parse_policy(example, "docs/guard.md")
+    full = parse_policy(FULL, "FULL")
+    assert set(policy.limits) == set(full.limits)
+    assert set(policy.breaker) == set(full.breaker)
+    assert set().union(*policy.rules) >= set(full.rules[0])
+    assert len(policy.channels) == 2
+    # What the guide calls the defaults are those of the core, as far as the header states them.
+    assert policy.limits["silence_limit"] == DEFAULT_SILENCE_LIMIT
+    notifications = (ROOT / "docs/notifications.md").read_text()
+    channels = notifications.partition("```toml\n")[2].partition("```")[0]
+    assert len(parse_policy(channels, "docs/notifications.md").channels) == 2
+    for kind in NOTICE_KINDS:
+        assert f"`{kind}`" in notifications, kind

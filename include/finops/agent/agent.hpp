@@ -121,7 +121,8 @@ class Agent {
                  TickReport& report);
   bool record(DecisionRecord& decision, TickReport& report);
   static void act(const PageRef& ref, const guard::Decision& decision);
-  void conclude(const PageRef& ref, ClockReading now, TickReport& report);
+  static Conclusion conclude(Ledger& ledger, const PageRef& ref, ClockReading now);
+  void conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report);
   void forget(const AttemptId& attempt_id);
   void look_after_orphans(const std::vector<Live>& live, ClockReading now, TickReport& report);
   void settle_suspects(ClockReading now, TickReport& report);
@@ -135,6 +136,7 @@ class Agent {
   std::unique_ptr<IntentJournal> intents_;
   std::unordered_map<AttemptId, DecisionRecord> waiting_;  // the newest intent of each, this round
   std::unique_ptr<Orphans> orphans_;
+  std::vector<PageRef> ended_;  // of the round: their attempts are over
   std::vector<pulse::OwnPage*> adopted_;
   std::unordered_map<AttemptId, std::unique_ptr<Watched>> watched_;
   std::vector<guard::RunState> states_;  // of the round, in the order of its live runs

@@ -5,6 +5,8 @@
 // driver; memory is bounded for any number and length of runs; what is not known is left out.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -50,6 +52,8 @@ class Telemetry final : public UsageSource {
   /// The first sample of an attempt only sets the start of the measurement. After a gap in the
   /// rounds (a suspended host) the measurement starts anew.
   void sample(const pulse::PageInfo& info, ClockReading now) override;
+  void sample_ranks(const pulse::PageInfo& info, std::span<const pid_t> ranks,
+                    ClockReading now) override;
   /// Empty (no samples) too if the newest sample is older than three rounds.
   [[nodiscard]] guard::UsageSummary summary(const AttemptId& attempt_id, Nanoseconds window,
                                             ClockReading now) const override;
@@ -70,7 +74,7 @@ class Telemetry final : public UsageSource {
   struct Attempt;
   void begin_round(ClockReading now);
   [[nodiscard]] Nanoseconds longest_gap() const;
-  void measure(const pulse::PageInfo& info, Attempt& attempt);
+  void measure(const pulse::PageInfo& info, std::span<const pid_t> ranks, Attempt& attempt);
 
   TelemetryOptions options_;
   std::unique_ptr<detect::GpuSource> gpu_source_;

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ class UsageSource {
   virtual ~UsageSource() = default;
   /// Takes one sample of the run's processes and GPUs.
   virtual void sample(const pulse::PageInfo& info, ClockReading now) = 0;
+  /// The same for an attempt of several processes: `ranks` hold its page (ForeignPage::holders),
+  /// and need not descend from the one that made it. Each round calls this or `sample`, not both.
+  virtual void sample_ranks(const pulse::PageInfo& info, std::span<const pid_t> /*ranks*/,
+                            ClockReading now) {
+    sample(info, now);
+  }
   /// What was measured of the attempt over the `window` that ends at `now`.
   [[nodiscard]] virtual guard::UsageSummary summary(const AttemptId& attempt_id, Nanoseconds window,
                                                     ClockReading now) const = 0;

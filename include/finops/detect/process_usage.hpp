@@ -8,9 +8,11 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +47,12 @@ class ProcessTable {
   /// The owner first, then its descendants, ended ones that nobody waited for among them. Empty if
   /// the owner is gone, was replaced, or is of another boot.
   [[nodiscard]] std::vector<const ProcessEntry*> family_of(const ProcessIdentity& owner) const;
+  /// The same for a run of several processes that need not descend from each other: the living ones
+  /// of owner and `ranks` first, their number in `root_count`, then the descendants of all, each
+  /// once. Ranks are named by pid: they are who they are now.
+  [[nodiscard]] std::vector<const ProcessEntry*> family_of(const ProcessIdentity& owner,
+                                                           std::span<const pid_t> ranks,
+                                                           std::size_t& root_count) const;
 
  private:
   std::vector<ProcessEntry> entries_;
@@ -54,7 +62,8 @@ class ProcessTable {
 };
 
 struct ProcessUsage {
-  std::vector<pid_t> pids;  ///< living ones; empty: the owner is gone
+  std::vector<pid_t> pids;     ///< living ones, owner and ranks first; empty: all are gone
+  std::size_t root_count = 0;  ///< how many of them are owner and ranks
   /// Cores in use since the last look; empty at the first one.
   std::optional<double> cpu_use;
   /// Sum over the processes: pages that they share count in each.
@@ -67,7 +76,7 @@ class ProcessMeter {
   /// `now` is when `table` was read. A look at the same time or before the last one gives no
   /// CPU use.
   [[nodiscard]] ProcessUsage measure(const ProcessTable& table, const ProcessIdentity& owner,
-                                     BootTime now);
+                                     BootTime now, std::span<const pid_t> ranks = {});
   /// Forgets the last look: the next one is a first one.
   void restart() noexcept { looked_at_.reset(); }
 

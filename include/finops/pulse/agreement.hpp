@@ -6,6 +6,7 @@
 // kLongestAgreement, which is less than the guard's shortest usual grace before SIGTERM (5 s).
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -41,22 +42,38 @@ enum class Teller { Agent, Ranks };
 
 /// Puts `directive` into the page's group line. Where one process is attached it counts at once,
 /// else from `act_at_step`, or from a step that is kAgreementMargin ahead. The same directive again
-/// changes nothing; a more urgent one keeps a step that is still ahead of all.
+/// changes nothing; a more urgent one keeps a step that is still ahead of all. What the other
+/// teller has said already is said from the same step.
 void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTime now,
            std::optional<std::int64_t> act_at_step = std::nullopt) noexcept;
 
-/// What one process has heard from one teller.
+/// What one process has heard. Any thread may ask.
 class Agreement {
  public:
-  /// The directive that counts for a process at `own_step`; 0: go on. Any thread may ask.
-  [[nodiscard]] std::uint32_t due(std::uint64_t word, std::int64_t act_by_ns, std::int64_t own_step,
+  /// The directive of `teller` that counts for a process at `own_step`; 0: go on.
+  /// Among several ranks a CHECKPOINT counts for one step, the first at or past the agreed one: all
+  /// save once and together, however soon one of them confirms. Others stand until they are
+  /// replaced.
+  [[nodiscard]] std::uint32_t due(Teller teller, const GroupLine& group, std::int64_t own_step,
                                   std::int64_t now_ns) noexcept;
 
  private:
-  std::atomic<std::uint64_t> current_{0};
-  std::atomic<std::uint64_t> previous_{0};
-  std::atomic<std::int64_t> current_act_by_ns_{0};
-  std::atomic<std::int64_t> previous_act_by_ns_{0};
+  /// One word as it was heard.
+  struct Heard {
+    std::atomic<std::uint64_t> word{0};
+    std::atomic<std::int64_t> act_by_ns{0};
+    [[nodiscard]] bool is_due(std::int64_t own_step, std::int64_t now_ns) const noexcept;
+  };
+  struct FromTeller {
+    Heard current;
+    Heard previous;
+    void hear(std::uint64_t word, std::int64_t act_by_ns) noexcept;
+  };
+  std::uint32_t counting(const Heard& heard, std::int64_t own_step) noexcept;
+
+  std::array<FromTeller, 2> tellers_;
+  std::atomic<std::int64_t> saved_for_{-1};  // the agreed step of the CHECKPOINT that counted last
+  std::atomic<std::int64_t> saved_at_{kNoStep};  // this process's step then
 };
 
 }  // namespace finops::pulse

@@ -32,8 +32,8 @@ class ForeignPage {
   /// Whether some process holds one of the page's locks: its owner, or any rank.
   /// Asks the kernel (open, F_GETLK, close): meant for pages that did not change.
   [[nodiscard]] bool is_locked() const;
-  /// The processes that hold one of its locks, each once: all ranks, and `finops run` itself. Empty:
-  /// none, or the kernel cannot say. A pid alone: check what it is before sending a signal.
+  /// The processes that hold one of its locks, each once: all ranks, and `finops run` itself.
+  /// Empty: none, or the kernel cannot say. A pid alone: check what it is before sending a signal.
   [[nodiscard]] std::vector<pid_t> holders() const;
 
  private:

@@ -40,8 +40,8 @@ struct BegunAttempt;
 /// checkpoint.
 ///
 /// Where several ranks are attached, a directive counts for all from one step, about a second of
-/// steps ahead, or after 3 s at the latest (pulse/agreement.hpp). A rank that reports no steps acts
-/// at once.
+/// steps ahead, or after 3 s at the latest (pulse/agreement.hpp); CHECKPOINT counts for that one
+/// step. A rank that reports no steps acts at once.
 class Run {
  public:
   /// Starts an attempt, or attaches to one as said above.
@@ -186,8 +186,7 @@ class Run {
   pulse::GroupLine* group_;
   std::atomic<std::int64_t> deadline_ns_{0};
   std::atomic<std::int64_t> own_step_{pulse::kNoStep};
-  pulse::Agreement agent_heard_;
-  pulse::Agreement ranks_heard_;
+  pulse::Agreement agreement_;
   std::atomic<std::int64_t> slow_path_ns_{0};
   std::atomic<std::uint32_t> slow_path_failures_{0};
   std::atomic<RunStatus> status_{RunStatus::RUNNING};

@@ -39,7 +39,7 @@ def root(
 
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("guard")(guard.guard)
-app.command("ps")(ps.ps)
+app.command("ps", cls=ps.PsCommand)(ps.ps)
 app.command("report")(report.report)
 app.add_typer(budget.app, name="budget")
 app.add_typer(prices.app, name="prices")

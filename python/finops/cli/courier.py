@@ -23,6 +23,7 @@ from finops.policy import PolicyFile
 from .options import find_ledger
 
 _LONGEST_SECONDS = 120.0  # the sender ends by itself after 60 s
+_SECONDS_AFTER_FAILURE = 30.0
 _LARGEST_OUTPUT = 1 << 16
 
 
@@ -41,10 +42,12 @@ class Courier:
         self._sender: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
         self._started_at = 0.0
+        self._not_before = 0.0
+        self._last_output: list[str] = []
 
     def look(self, policy: PolicyFile) -> None:
         """Start a sender if there is something to send and none is at work."""
-        if self._is_sending() or not policy.channels:
+        if self._is_sending() or not policy.channels or time.monotonic() < self._not_before:
             return
         try:
             if self._ledger is None:
@@ -55,7 +58,7 @@ class Courier:
                 self._start(policy)
         except (FinopsError, OSError) as error:
             self._ledger = None
-            self._tell(f"warning: {error}")
+            self._fail([f"warning: {error}"])
 
     def finish(self, seconds: float, is_hurried: Callable[[], bool] = lambda: False) -> None:
         """Give a sender at work that long to end; afterwards it goes on by itself."""
@@ -90,10 +93,25 @@ class Courier:
                 return True
             self._sender.kill()
             self._sender.wait()
-            self._tell(f"warning: a sender of notices hung for {_LONGEST_SECONDS:g} s; killed")
         with self._output as output:
             output.seek(0)
-            for line in output.read(_LARGEST_OUTPUT).decode(errors="replace").splitlines():
-                self._tell(line)
+            lines = output.read(_LARGEST_OUTPUT).decode(errors="replace").splitlines()
+        code = self._sender.returncode
         self._sender = self._output = None
+        if code == 0:
+            self._say(lines)
+        else:
+            self._fail(lines or [f"warning: the sender of notices ended with code {code}"])
         return False
+
+    def _fail(self, lines: list[str]) -> None:
+        # What failed before anything was recorded (no apprise, a full disk) has no back-off in the
+        # ledger, and would fail again in each round.
+        self._not_before = time.monotonic() + _SECONDS_AFTER_FAILURE
+        self._say(lines)
+
+    def _say(self, lines: list[str]) -> None:
+        if lines != self._last_output:
+            for line in lines:
+                self._tell(line)
+        self._last_output = lines

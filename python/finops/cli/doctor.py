@@ -17,8 +17,10 @@ import finops
 from finops.agent import is_agent_serving
 from finops.errors import FinopsError
 from finops.live import open_home, sqlite_version
+from finops.policy import find_policy_file, read_policy
 from finops.pricebook import load_price_book, read_shipped_text
 
+from .notify import channel_states
 from .options import HomeOption, JsonOption, find_ledger, home_path
 from .render import make_console, one_line, print_json
 
@@ -49,6 +51,7 @@ def doctor(as_json: JsonOption = False, home: HomeOption = None) -> None:
         _guarded("home", lambda: _check_home(path)),
         _guarded("ledger", lambda: _check_ledger(path)),
         _check_agent(path),
+        *_check_policy(path),
         _guarded("price book", lambda: _check_prices(path)),
         Check("NVML", "note", "not probed yet"),
     ]
@@ -129,6 +132,26 @@ def _check_agent(path: str) -> Check:
     if is_serving:
         return Check("agent", "ok", "running")
     return Check("agent", "note", "none runs; `finops run` brings its own, else: finops guard")
+
+
+def _check_policy(path: str) -> list[Check]:
+    """The policy file and its channels; no lines where there is no file."""
+    try:
+        found = find_policy_file(None, path)
+        if found is None:
+            return []
+        policy = read_policy(found)
+        states = channel_states(find_ledger(path), policy.channels)
+    except (FinopsError, OSError) as error:
+        return [Check("policy", "problem", str(error))]
+    counts = f"{len(policy.rules)} rules, {len(policy.channels)} channels"
+    level = "note" if policy.warnings else "ok"
+    checks = [Check("policy", level, "; ".join((f"{policy.path}: {counts}", *policy.warnings)))]
+    for state in states:
+        if state.state == "FAILED":
+            text = f"{state.detail}; {state.waiting_count} notices wait"
+            checks.append(Check(f"channel {state.channel}", "problem", text))
+    return checks
 
 
 def _check_prices(path: str) -> Check:

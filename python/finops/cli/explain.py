@@ -57,10 +57,7 @@ def explain_run(agent: Agent, home: str, policy: PolicyFile, run: str, *, as_jso
     folder = live_path(home)
     pages = live_runs(folder)[0] if os.path.isdir(folder) else []
     page = find_page(pages, run)
-    if page is not None:
-        found = _explain_live(agent, ledger, page)
-    else:
-        found = _explain_ended(ledger, run)
+    found = _explain_live(agent, ledger, page) if page is not None else _explain_ended(ledger, run)
     if as_json:
         print_json(_as_json(found, policy))
     else:
@@ -149,7 +146,7 @@ def _show(found: Explanation, policy: PolicyFile) -> None:
         grid.add_column()
         for rule, text, is_fired in found.readings:
             mark = Text("✗ stop", style="red") if is_fired else Text("✓", style="green")
-            grid.add_row(mark, rule, one_line(text))
+            grid.add_row(mark, rule, one_line(text.removeprefix(f"{rule}: ")))
         console.print(grid)
     if not found.decisions:
         console.print(Text("no decision was ever made about it", style="dim"))

@@ -54,7 +54,7 @@ class GuardOptions:
         """Where the policy lies now."""
         return find_policy_file(self.policy_path, self.home)
 
-    def agent(self, policy: PolicyFile) -> Agent:
+    def agent(self, policy: PolicyFile, *, with_telemetry: bool = True) -> Agent:
         """A new agent that judges by `policy`."""
         return make_agent(
             self.home,
@@ -63,6 +63,7 @@ class GuardOptions:
             overrides=self.overrides,
             is_dry_run=self.is_dry_run,
             overrides_breaker=self.allows_mass_stop,
+            with_telemetry=with_telemetry,
         )
 
 
@@ -115,7 +116,8 @@ def guard(
     if explain:
         from .explain import explain_run
 
-        explain_run(options.agent(loaded), options.home, loaded, explain, as_json=as_json)
+        agent = options.agent(loaded, with_telemetry=False)
+        explain_run(agent, options.home, loaded, explain, as_json=as_json)
         return
     service = _Guard(options, loaded, _Output(as_json))
     if once:

@@ -56,6 +56,13 @@ def notify(
 ) -> None:
     """Tell people what happened, through the channels of the policy file."""
     if context.invoked_subcommand is not None:
+        source = context.get_parameter_source("home")
+        has_home = source is not None and source.name == "COMMANDLINE"
+        if once or policy or as_json or has_home:
+            name = context.invoked_subcommand
+            raise typer.BadParameter(
+                f"put the options behind the command: finops notify {name} ..."
+            )
         return
     if not once:
         raise typer.BadParameter("say --once, or one of the commands: status, test")

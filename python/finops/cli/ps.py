@@ -6,6 +6,7 @@ Owns: joining live pages with the ledger. Does not own: the table (ps_table).
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from finops import DEFAULT_SILENCE_LIMIT, Money
 from finops.errors import FinopsError
@@ -35,6 +37,8 @@ _RECENT = timedelta(days=7)
 _RECENT_COUNT = 20
 _QUIET_RATIO = 1 / 3  # of the silence limit: worth a look, not yet a reason to act
 _DECISION_COUNT = 1000  # the newest ones, among which each live run's last one is looked for
+_NUMBER = re.compile(r"-?[0-9.]+")
+_USUAL_WATCH_SECONDS = "2"
 _STATE_OF_DIRECTIVE = {"CHECKPOINT": "checkpoint", "PAUSE": "pausing", "STOP": "stopping"}
 
 LIVE_FIELDS = (
@@ -43,6 +47,19 @@ LIVE_FIELDS = (
     "directive", "reason", "elapsed", "since_progress", "silence_limit", "started_at",
 )  # fmt: skip
 _DECISION_FIELDS = ("directive", "rule", "rung", "reason", "decided_at", "is_dry_run")
+
+
+class PsCommand(TyperCommand):
+    """`--watch` may stand without its number, which Typer does not know."""
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        """Give a bare `--watch` its usual number, and read on as usual."""
+        given: list[str] = []
+        for argument, following in zip(arguments, [*arguments, ""][1:], strict=True):
+            given.append(argument)
+            if argument in ("--watch", "-w") and not _NUMBER.fullmatch(following):
+                given.append(_USUAL_WATCH_SECONDS)
+        return super().parse_args(context, given)
 
 
 @dataclass(frozen=True)
@@ -93,9 +110,7 @@ def ps(
             "-w",
             help="Draw again every so many seconds (2 without a number) until Ctrl-C. "
             "Where the output is no terminal: once.",
-            metavar="SECONDS",
-            is_flag=False,
-            flag_value="2",
+            metavar="[SECONDS]",
             min=0.1,
             max=3600,
             show_default=False,

@@ -47,6 +47,7 @@ _ATTEMPT_SUMMARY_FIELDS = (
 )  # fmt: skip
 _DECISION_FIELDS = (
     "attempt_id", "sequence", "directive", "rule", "rung", "reason", "decided_by", "decided_at",
+    "is_dry_run",
 )  # fmt: skip
 
 

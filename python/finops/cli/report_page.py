@@ -162,9 +162,10 @@ def _run_notes(run: RunReport) -> list[Text]:
 
 def _decision_line(decision: DecisionRecord) -> Text:
     action = decision.directive if decision.rung in ("watch", "directive") else decision.rung
+    dry = "dry run, would " if decision.is_dry_run and decision.directive != "CONTINUE" else ""
     return Text.assemble(
         (f"{format_time(decision.decided_at)}  ", "dim"),
-        (f"{action} ", "yellow" if decision.directive != "CONTINUE" else "green"),
+        (f"{dry}{action} ", "yellow" if decision.directive != "CONTINUE" else "green"),
         one_line(decision.reason or "all is well again"),
         (f" ({one_line(decision.decided_by)})", "dim"),
     )

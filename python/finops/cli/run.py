@@ -50,6 +50,15 @@ SilenceOption = Annotated[
     timedelta | None,
     span_option("--silence-limit", "Stopped if silent for longer.", default="30m"),
 ]
+DurationOption = Annotated[
+    timedelta | None,
+    span_option(
+        "--max-duration",
+        "Stopped if it runs for longer.",
+        default="no limit",
+        variable="FINOPS_MAX_DURATION",
+    ),
+]
 TermOption = Annotated[
     timedelta | None,
     span_option("--lease-term", "Paid ahead.", default="60s", variable="FINOPS_LEASE_TERM"),
@@ -87,6 +96,7 @@ def run(
     resume: ResumeOption = "",
     long_running: LongRunningOption = "",
     silence_limit: SilenceOption = None,
+    max_duration: DurationOption = None,
     lease_term: TermOption = None,
     check_gap: GapOption = None,
     stop_time: StopOption = None,
@@ -112,7 +122,7 @@ def run(
     options.resources, options.price = resources, price
     options.resume = resume
     options.is_long_running, options.long_running_reason = bool(long_running), long_running
-    options.silence_limit = silence_limit
+    options.silence_limit, options.max_duration = silence_limit, max_duration
     options.lease_term, options.check_gap = lease_term, check_gap
     options.stop_time, options.billing_quantum = stop_time, billing_quantum
     options.home = home_text

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from finops import EXIT_PAUSED
-from finops.agent import Agent, AgentReport, CommandRun, PolicyBook, RunOptions
+from finops.agent import AgentReport, CommandRun, RunOptions
 from finops.errors import BudgetExhausted, FinopsError
 from finops.ledger import BudgetSummary, DecisionRecord, Ledger, open_ledger
+from finops.policy import PolicyFile, find_policy_file, read_policy
+from finops.policybook import make_agent, make_book
 
 from .budget_page import budget_name
+from .courier import Courier
 from .options import user_name
 from .render import format_money, format_price, format_span, print_error, print_note
 from .waiting import SignalWaiter
@@ -28,6 +31,7 @@ EXIT_NOT_FOUND = 127
 _EXIT_NOT_EXECUTABLE = 126
 _SIGNAL_EXIT = 128  # a shell's code for a command that a signal ended: 128 + its number
 _BUDGET_POLL_SECONDS = 1.0
+_SENDING_SECONDS = 5.0  # a command that has ended is not held up for longer by a slow mail server
 _SCHEDULERS = {"SLURM_JOB_ID": "a Slurm job", "KUBERNETES_SERVICE_HOST": "a Kubernetes pod"}
 _PAID_RULES = ("budget", "lease")
 
@@ -47,17 +51,28 @@ class Supervisor:
     def __init__(self, run_options: RunOptions, options: SupervisorOptions) -> None:
         self._run_options = run_options
         self._options = options
-        self._agent = Agent(
-            run_options.home,
-            name="finops run",
-            interval=options.interval,
-            policies=PolicyBook(),
+        self._told_warnings: set[str] = set()
+        self._policy = self._read_policy()
+        self._agent = make_agent(
+            run_options.home, self._policy, name="finops run", interval=options.interval
         )
+        self._courier = Courier(run_options.home, lambda line: self._warn([line]))
         self._child: subprocess.Popen[bytes] | None = None
         self._interrupts = 0
         self._is_waiting = False
         self._ends_waiting = False
-        self._told_warnings: set[str] = set()
+
+    def _read_policy(self) -> PolicyFile:
+        """The policy file; a broken one is told of, and the command runs by the defaults."""
+        home = self._run_options.home
+        try:
+            policy = read_policy(find_policy_file(None, home))
+            make_book(policy)
+        except FinopsError as error:
+            self._warn([f"the policy file is not used: {error}"])
+            return PolicyFile()
+        self._warn(list(policy.warnings))
+        return policy
 
     def run(self) -> int:
         """Run the command to its end. Returns the exit code of `finops run`."""
@@ -68,9 +83,11 @@ class Supervisor:
                 exit_code, status = self._run_attempt(run, waiter)
                 if status != "PAUSED":
                     self._say_end(run, status)
+                    self._tell_people()
                     return exit_code if exit_code >= 0 else _SIGNAL_EXIT - exit_code
                 resumed = self._paused(run, waiter)
                 if resumed is None:
+                    self._tell_people()
                     return EXIT_PAUSED
                 run = resumed
 
@@ -106,6 +123,12 @@ class Supervisor:
 
     def _look(self, run: CommandRun) -> None:
         self._tell(run.tick(self._agent), run.attempt_id)
+        self._courier.look(self._policy)
+
+    def _tell_people(self) -> None:
+        """What this run's end is news for; a sender that needs longer goes on by itself."""
+        self._courier.look(self._policy)
+        self._courier.finish(_SENDING_SECONDS, lambda: False)
 
     def _tell(self, report: AgentReport, attempt_id: str) -> None:
         for decision in report.decisions:
@@ -212,13 +235,17 @@ class Supervisor:
         else:
             self._ends_waiting = True
 
+    def _waits_on(self) -> bool:
+        return not self._ends_waiting
+
     def _wait_for_budget(self, run: CommandRun, waiter: SignalWaiter) -> CommandRun | None:
         since = datetime.now(timezone.utc)
         self._interrupts, self._is_waiting, self._ends_waiting = 0, True, False
         try:
-            while not self._ends_waiting:
+            while self._waits_on():
                 waiter.wait(_BUDGET_POLL_SECONDS)
-                resumed = None if self._ends_waiting else self._try_resume(run)
+                self._courier.look(self._policy)  # somebody must hear that it waits
+                resumed = self._try_resume(run) if self._waits_on() else None
                 if resumed is not None:
                     waited = datetime.now(timezone.utc) - since
                     print_note(f"there is budget again after {format_span(waited)}")

@@ -77,7 +77,7 @@ int enter(const char* function) {
     bool is_blocked = false;
     for (const Line& line : read_lines()) {
       if (line.kind == "error" && line.subject == function) {
-        return std::atoi(line.code.c_str());
+        return static_cast<int>(std::strtol(line.code.c_str(), nullptr, 10));
       }
       is_blocked = is_blocked || (line.kind == "block" && line.subject == function);
     }
