@@ -114,6 +114,7 @@ void Agent::settle_suspects(ClockReading now, TickReport& report) {
 void Agent::look_after_orphans(const std::vector<Live>& live, ClockReading now,
                                TickReport& report) {
   std::vector<const pulse::PageInfo*> living;
+  living.reserve(live.size());
   for (const Live& run : live) {
     living.push_back(run.ref.info);
   }

@@ -117,6 +117,7 @@ bool ProcessTree::has(const ProcessIdentity& process) const {
 
 std::vector<ProcessIdentity> ProcessTree::all() const {
   std::vector<ProcessIdentity> processes;
+  processes.reserve(entries_.size());
   for (const auto& [pid, entry] : entries_) {
     processes.push_back({boot_id_, pid, entry.start_ticks});
   }

@@ -37,6 +37,7 @@ DecisionRecord intent_of(const std::string& attempt_id, int number) {
 
 std::vector<std::string> reasons_of(const std::vector<DecisionRecord>& intents) {
   std::vector<std::string> reasons;
+  reasons.reserve(intents.size());
   for (const DecisionRecord& intent : intents) {
     reasons.push_back(intent.reason);
   }
