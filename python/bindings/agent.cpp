@@ -21,6 +21,7 @@ struct LiveRun {
   std::string reason;
   std::optional<Money> price_per_hour;
   std::optional<Money> cost_so_far;
+  std::string use;  // "idle", "hung", "working"; empty: not known, or no agent looks
   std::optional<Money> overspend_bound;  // past its lease, with the gaps it really leaves
   Nanoseconds elapsed{};
   Nanoseconds since_progress{};
@@ -41,6 +42,11 @@ LiveRun read_page(pulse::ForeignPage& page, ClockReading now) {
   run.since_progress =
       std::max(run.elapsed - agent::elapsed_at(info, layout.process.last_seen_ns.load()),
                Nanoseconds::zero());
+  const auto use = static_cast<guard::Use>(std::min<std::uint64_t>(layout.agent.measured_use, 3));
+  const std::int64_t back_by_ns = layout.agent.back_by_boot_ns.load();
+  if (use != guard::Use::Unknown && now.boot.time_since_epoch().count() <= back_by_ns) {
+    run.use = guard::use_name(use);
+  }
   if (const std::optional<Rate> rate = agent::rate_of(info)) {
     run.price_per_hour = rate->hourly();
     run.cost_so_far = rate->cost_of(run.elapsed);
@@ -94,6 +100,7 @@ void bind_live_runs(py::module_& module) {
       .def_readonly("reason", &Row::reason)
       .def_readonly("price_per_hour", &Row::price_per_hour)
       .def_readonly("cost_so_far", &Row::cost_so_far)
+      .def_readonly("use", &Row::use)
       .def_readonly("overspend_bound", &Row::overspend_bound)
       .FINOPS_FIELD("elapsed", to_timedelta(row.elapsed))
       .FINOPS_FIELD("since_progress", to_timedelta(row.since_progress))

@@ -377,6 +377,7 @@ class LiveRun:
     reason: str
     price_per_hour: Money | None
     cost_so_far: Money | None
+    use: str
     overspend_bound: Money | None
     elapsed: timedelta
     since_progress: timedelta

@@ -90,12 +90,27 @@ guard::RunState Agent::state_of(const PageRef& ref, const Watched& watched,
           .policy_rules = joined(watched.rule_names)};
 }
 
+// What the measured use says of a run, for those who read its page (`finops ps`).
+guard::Use Agent::use_to_show(const guard::RunState& state, const guard::Policy& policy,
+                              BootTime now) {
+  switch (guard::signal_of(state, policy, now)) {
+    case guard::Signal::Idle: return guard::Use::Idle;
+    case guard::Signal::Hung: return guard::Use::Hung;
+    case guard::Signal::LongRunning:
+      return state.usage.has_value() ? guard::use_of(*state.usage, false) : guard::Use::Unknown;
+    default: return guard::Use::Unknown;
+  }
+}
+
 void Agent::judge_all(const std::vector<Live>& live, ClockReading now, TickReport& report) {
   states_.clear();
   std::vector<const guard::Policy*> policies;
   for (const Live& run : live) {
     states_.push_back(state_of(run.ref, *run.watched, now));
     policies.push_back(&run.watched->policy);
+    const guard::Use use = use_to_show(states_.back(), run.watched->policy, now.boot);
+    run.ref.page->agent.measured_use.store(static_cast<std::uint64_t>(use),
+                                           std::memory_order_relaxed);
   }
   guard::decide_all(states_, policies, now.boot, decisions_);
   for (std::size_t index = 0; index < live.size(); ++index) {

@@ -76,6 +76,22 @@ TEST_F(AgentPolicies, StopsAfterTheRunsOwnDuration) {
 
 // --- measured use --------------------------------------------------------------------------------
 
+// Goal: whoever reads a page sees what its hardware does. Method: an idle and a busy run under a
+// guard that stops nobody for that; the verdict on their pages.
+TEST_F(AgentPolicies, WritesTheMeasuredUseOnThePage) {
+  use_->maxima[AttemptId{"idle-1"}] = 1;
+  use_->maxima[AttemptId{"busy-1"}] = 90;
+  const std::unique_ptr<Child> children[] = {hold(page_of("idle")), hold(page_of("busy"))};
+  AgentOptions options = measured_options();
+  options.policies.base.min_gpu_utilization = 0;
+  const auto agent = make_guard(options);
+  rounds(*agent, seconds{2});
+  EXPECT_EQ(page("idle").agent.measured_use.load(), static_cast<std::uint64_t>(guard::Use::Idle));
+  EXPECT_EQ(page("busy").agent.measured_use.load(),
+            static_cast<std::uint64_t>(guard::Use::Unknown));
+  EXPECT_EQ(directive_of("idle"), "CONTINUE");
+}
+
 // Goal: an idle run is stopped, a busy one and one of which nothing is known are not, and the
 // source is told of each round and each end. Method: three commands that report nothing.
 TEST_F(AgentPolicies, AnIdleRunIsStopped) {

@@ -114,6 +114,8 @@ class Agent {
   void measure(const std::vector<Live>& live, ClockReading now, TickReport& report);
   [[nodiscard]] guard::RunState state_of(const PageRef& ref, const Watched& watched,
                                          ClockReading now) const;
+  [[nodiscard]] static guard::Use use_to_show(const guard::RunState& state,
+                                              const guard::Policy& policy, BootTime now);
   void judge_all(const std::vector<Live>& live, ClockReading now, TickReport& report);
   void hold_mass_stop(const std::vector<Live>& live, ClockReading now, TickReport& report);
   void tell_of_breaker(const std::string& text, ClockReading now, TickReport& report);

@@ -88,7 +88,8 @@ struct alignas(64) AgentLine {
   std::atomic<std::int64_t> alive_at_boot_ns;  ///< last time the process was proved alive
   std::atomic<std::uint32_t> directive;        ///< Directive, as a number
   std::atomic<std::uint32_t> rule;             ///< Rule, as a number
-  std::atomic<std::uint64_t> spare[2];
+  std::atomic<std::uint64_t> measured_use;     ///< guard::Use, as a number; 0: not known
+  std::atomic<std::uint64_t> spare;
 };
 
 /// What the ranks of an attempt agree on. One cache line; all zero in pages of version 1.

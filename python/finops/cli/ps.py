@@ -44,7 +44,7 @@ _STATE_OF_DIRECTIVE = {"CHECKPOINT": "checkpoint", "PAUSE": "pausing", "STOP": "
 LIVE_FIELDS = (
     "run_id", "attempt_id", "project", "experiment", "name", "user_name", "host", "pid",
     "resource", "is_command", "is_long_running", "is_alive", "reports", "step", "progress_count",
-    "directive", "reason", "elapsed", "since_progress", "silence_limit", "started_at",
+    "directive", "reason", "use", "elapsed", "since_progress", "silence_limit", "started_at",
 )  # fmt: skip
 _DECISION_FIELDS = ("directive", "rule", "rung", "reason", "decided_at", "is_dry_run")
 
@@ -325,8 +325,7 @@ def state_of(page: LiveRun) -> str:
 
 def _measured_use(page: LiveRun) -> str:
     """ "idle" or "hung", if its hardware was measured and says so; else empty."""
-    use = getattr(page, "use", "")
-    return use if use in ("idle", "hung") else ""
+    return page.use if page.use in ("idle", "hung") else ""
 
 
 def is_over_silence_limit(page: LiveRun) -> bool:
