@@ -14,7 +14,7 @@ BudgetSummary existing_budget(const LedgerHandle& self, const BudgetId& budget_i
   return *found;
 }
 
-BudgetSummary create_budget(const LedgerHandle& self, const std::string& budget_id,
+BudgetSummary ensure_budget(const LedgerHandle& self, const std::string& budget_id,
                             const BudgetTerms& terms, const std::string& who, bool is_hard,
                             const std::string& period) {
   BudgetRecord budget;
@@ -35,10 +35,6 @@ void set_parent(const LedgerHandle& self, const std::string& child_id, const std
                               .parent_id = BudgetId{parent_id},
                               .who = who,
                               .recorded_at = utc_now()};
-  (void)parse_budget_id(membership.child_id);
-  if (!parent_id.empty()) {
-    (void)parse_budget_id(membership.parent_id);
-  }
   self->set_parent(membership);
 }
 
@@ -144,10 +140,10 @@ void bind_reading(py::class_<LedgerHandle>& type) {
 
 void bind_budget_calls(py::class_<LedgerHandle>& type) {
   bind_reading(type);
-  type.def("create_budget", &create_budget, py::arg("budget_id"), py::arg("terms"), py::kw_only(),
+  type.def("ensure_budget", &ensure_budget, py::arg("budget_id"), py::arg("terms"), py::kw_only(),
            py::arg("who"), py::arg("is_hard") = true, py::arg("period") = "lifetime", Release())
       .def(
-          "change_budget",
+          "change_terms",
           [](const LedgerHandle& self, const std::string& budget_id, const BudgetTerms& terms,
              const std::string& who, const std::string& why) {
             self->change_terms(BudgetId{budget_id}, terms, who, why, utc_now());

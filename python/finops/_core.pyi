@@ -90,7 +90,7 @@ class AttemptSummary:
 
 @final
 class BudgetTerms:
-    """What a budget demands; take a budget's `terms`, change them, hand them to `change_budget`."""
+    """What a budget demands; take a budget's `terms`, change them, hand them to `change_terms`."""
 
     limit: Money
     burn_cap_per_hour: Money | None
@@ -302,7 +302,7 @@ class Ledger:
     def notices(self, after: int = ..., limit: int = ...) -> list[Notice]: ...
     def last_delivery(self, channel: str) -> Delivery | None: ...
     def telemetry(self, attempt_id: str) -> list[TelemetryWindow]: ...
-    def create_budget(
+    def ensure_budget(
         self,
         budget_id: str,
         terms: BudgetTerms,
@@ -311,7 +311,7 @@ class Ledger:
         is_hard: bool = ...,
         period: str = ...,
     ) -> BudgetSummary: ...
-    def change_budget(
+    def change_terms(
         self, budget_id: str, terms: BudgetTerms, *, who: str, why: str = ...
     ) -> BudgetSummary: ...
     def set_parent(self, child_id: str, parent_id: str, *, who: str) -> None: ...

@@ -296,6 +296,13 @@ BudgetId SqliteLedger::parent_of(const BudgetId& budget_id) {
 void SqliteLedger::set_parent(const Membership& membership) {
   const BudgetId& child = membership.child_id;
   const BudgetId& parent = membership.parent_id;
+  const BudgetScope scope = parse_budget_id(child);
+  const BudgetScope above = parent.empty() ? BudgetScope::Organisation : parse_budget_id(parent);
+  FINOPS_REQUIRE((parent.empty() || scope < above) && above <= BudgetScope::Organisation,
+                 ErrorCode::InvalidArgument,
+                 child.str() + " cannot belong to " + parent.str() +
+                     ": an experiment belongs to a project, a project to a team, a team to an "
+                     "organisation; users stand by themselves");
   write([&] {
     if (parent_of(child) == parent) {
       return;
@@ -303,9 +310,9 @@ void SqliteLedger::set_parent(const Membership& membership) {
     require_entitled(child, membership.who);  // leaving a budget must not bypass its approvers
     std::string path = child.str();
     int depth = 0;
-    for (BudgetId above = parent; !above.empty(); above = parent_of(above)) {
-      path += " > " + above.str();
-      FINOPS_REQUIRE(above != child && ++depth < kDeepest, ErrorCode::InvalidArgument,
+    for (BudgetId next = parent; !next.empty(); next = parent_of(next)) {
+      path += " > " + next.str();
+      FINOPS_REQUIRE(next != child && ++depth < kDeepest, ErrorCode::InvalidArgument,
                      "budgets cannot belong to each other in a circle: " + path);
     }
     Statement insert = database_->prepare(

@@ -44,13 +44,14 @@ void SqliteLedger::notify_spent(const AccountRow& row, const ChainLink& link,
                                 const PeriodWindow& window, Money before, UtcTime now) {
   const BudgetAccounts accounts = load_balance(link.budget_id, window.start);
   const Money& limit = accounts.limit;
-  if (limit.is_zero() || accounts.spent == before) {
+  if (accounts.spent == before) {
     return;
   }
   const std::string where =
       link.budget_id.str() + "/" + std::to_string(window.start.time_since_epoch().count());
   // The terms are read only where some whole percent was passed.
-  if (accounts.spent.picos() * 100 / limit.picos() != before.picos() * 100 / limit.picos()) {
+  if (!limit.is_zero() &&
+      accounts.spent.picos() * 100 / limit.picos() != before.picos() * 100 / limit.picos()) {
     for (const int percent : load_terms(link.budget_id).warning_percents) {
       if (!reaches(before, limit, percent) && reaches(accounts.spent, limit, percent)) {
         // Once for each limit: after it was raised the same share is news again.

@@ -80,7 +80,7 @@ def test_terms_change_one_by_one(cli: Cli) -> None:
         (("team:research", "--warn", "half"), 2, "list of percents"),
         (("team:research", "--burn-cap", "0 USD"), 1, "above zero"),
         (("team:research", "--burn-cap", "5 EUR"), 1, "EUR"),
-        (("team:research", "--parent", "team:research"), 1, "circle"),
+        (("team:research", "--parent", "team:research"), 1, "cannot belong"),
         (("team:new", "5 USD", "--period", "day", "--time-zone", "Mars/Olympus"), 1, "time zone"),
         (("team:new", "5 USD", "--period", "year"), 1, "lifetime, day, week, month and quarter"),
         (("team:new", "5 USD", "--time-zone", "UTC"), 2, "needs --period"),

@@ -88,12 +88,23 @@ TEST_P(LedgerHierarchy, FindsTheChain) {
   EXPECT_EQ(ledger().memberships().size(), 1U);
 }
 
-// Goal: budgets cannot belong to each other in a circle. Method: the third link closes one.
-TEST_P(LedgerHierarchy, RefusesACircle) {
+// Goal: what belongs to what makes sense: the parent is larger, so that no circle can be. Method:
+// links upwards, sideways, downwards and of users.
+TEST_P(LedgerHierarchy, BelongsToALargerScope) {
+  belongs("project:vision", "organisation:b");
   belongs("project:vision", "team:a");
   belongs("team:a", "organisation:b");
-  EXPECT_EQ(code_of([&] { belongs("organisation:b", "project:vision"); }), "InvalidArgument");
-  EXPECT_EQ(code_of([&] { belongs("team:a", "team:a"); }), "InvalidArgument");
+  const std::pair<const char*, const char*> wrong[] = {{"organisation:b", "project:vision"},
+                                                       {"team:a", "team:a"},
+                                                       {"team:a", "team:c"},
+                                                       {"user:ada", "team:a"},
+                                                       {"project:vision", "user:ada"},
+                                                       {"squad:x", "team:a"},
+                                                       {"project:vision", "team"}};
+  for (const auto& [child, parent] : wrong) {
+    EXPECT_EQ(code_of([&, c = child, p = parent] { belongs(c, p); }), "InvalidArgument") << child;
+  }
+  EXPECT_EQ(ledger().memberships().size(), 2U);
 }
 
 // Goal: one settlement debits all budgets above a run, and the scarcest hard one decides. Method:

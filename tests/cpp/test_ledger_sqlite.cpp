@@ -79,7 +79,7 @@ class LedgerSqlite : public ::testing::Test {
     request.amount = usd("1");
     ledger->add_request(request);
     ledger->rule_request(RequestId{"r1"}, true, "grace", "", example_time());
-    ledger->set_parent({BudgetId{"b"}, BudgetId{"c"}, "ada", example_time()});
+    ledger->set_parent({BudgetId{"project:b"}, BudgetId{"team:c"}, "ada", example_time()});
     ledger->add_delivery({.channel = "mail", .state = "SENT"});
     const TelemetryWindow window{.attempt_id = attempt.attempt_id, .sample_count = 1};
     ledger->add_telemetry({&window, 1});

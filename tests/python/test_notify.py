@@ -45,7 +45,7 @@ class World:
         self.budget(BUDGET)
 
     def budget(self, budget_id: str) -> None:
-        self.ledger.create_budget(budget_id, BudgetTerms(finops.Money(5)), who="ann")
+        self.ledger.ensure_budget(budget_id, BudgetTerms(finops.Money(5)), who="ann")
 
     def channel(self, name: str, inbox: Inbox, *lines: str) -> None:
         more = "\n".join(('min_interval = "1ms"', *lines))

@@ -127,7 +127,8 @@ class Ledger {
                                       const std::string& who, const std::string& why,
                                       UtcTime now) = 0;
   /// Records that `child` belongs to `parent`; an empty parent ends it. The same again is a no-op.
-  /// A cycle is an Error(InvalidArgument). Attempts that are open keep the chain they began with.
+  /// A cycle, or a parent that is not of a larger scope, is an Error(InvalidArgument). Attempts
+  /// that are open keep the chain they began with.
   virtual void set_parent(const Membership& membership) = 0;
   virtual void add_request(const BudgetRequest& request) = 0;
   /// Approves (the limit grows by the request's amount; of a period budget only in the window of

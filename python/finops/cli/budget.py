@@ -109,7 +109,7 @@ def set_budget(
     _change_terms(terms, burn_cap, max_duration, no_max_duration, warn, approver)
     if before is None:
         text = period or "lifetime"
-        ledger.create_budget(
+        ledger.ensure_budget(
             budget_id,
             terms,
             who=user_name(),
@@ -118,7 +118,7 @@ def set_budget(
         )
     else:
         _refuse_another_kind(before, soft, period, time_zone)
-        ledger.change_budget(budget_id, terms, who=user_name(), why=why)
+        ledger.change_terms(budget_id, terms, who=user_name(), why=why)
     if parent:
         _set_parent(ledger, budget_id, parent)
     after = existing(ledger, budget_id)
