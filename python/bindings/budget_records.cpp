@@ -82,6 +82,9 @@ void bind_summaries(py::module_& module) {
         .def_readonly("why", &Row::why)
         .FINOPS_FIELD("recorded_at", to_datetime(row.recorded_at));
   }
+}
+
+void bind_changes(py::module_& module) {
   {
     using Row = BudgetTermsChange;
     py::class_<Row>(module, "BudgetTermsChange", py::is_final())
@@ -184,6 +187,7 @@ void bind_notices(py::module_& module) {
 void bind_budget_records(py::module_& module) {
   bind_terms(module);
   bind_summaries(module);
+  bind_changes(module);
   bind_requests(module);
   bind_notices(module);
 }

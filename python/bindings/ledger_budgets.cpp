@@ -38,18 +38,13 @@ void set_parent(const LedgerHandle& self, const std::string& child_id, const std
   self->set_parent(membership);
 }
 
-std::string request_budget(const LedgerHandle& self, const std::string& budget_id,
-                           const Money& amount, const std::string& who, const std::string& why,
-                           const std::string& run_id, std::optional<Nanoseconds> expires_in) {
-  const UtcTime now = utc_now();
-  const BudgetRequest request{.request_id = RequestId{random_id_text(8)},
-                              .budget_id = BudgetId{budget_id},
-                              .run_id = RunId{run_id},
-                              .amount = amount,
-                              .who = who,
-                              .why = why,
-                              .requested_at = now,
-                              .expires_at = expires_in ? now + *expires_in : UtcTime{}};
+std::string request_budget(const LedgerHandle& self, BudgetRequest request,
+                           const py::object& expires_in) {
+  const std::optional<Nanoseconds> span = from_optional_timedelta(expires_in);
+  request.request_id = RequestId{random_id_text(8)};
+  request.requested_at = utc_now();
+  request.expires_at = span.has_value() ? request.requested_at + *span : UtcTime{};
+  const ReleaseGil release;
   self->add_request(request);
   return request.request_id.str();
 }
@@ -158,9 +153,13 @@ void bind_budget_calls(py::class_<LedgerHandle>& type) {
           [](const LedgerHandle& self, const std::string& budget_id, const Money& amount,
              const std::string& who, const std::string& why, const std::string& run_id,
              const py::object& expires_in) {
-            const std::optional<Nanoseconds> span = from_optional_timedelta(expires_in);
-            const ReleaseGil release;
-            return request_budget(self, budget_id, amount, who, why, run_id, span);
+            BudgetRequest request;
+            request.budget_id = BudgetId{budget_id};
+            request.run_id = RunId{run_id};
+            request.amount = amount;
+            request.who = who;
+            request.why = why;
+            return request_budget(self, std::move(request), expires_in);
           },
           py::arg("budget_id"), py::arg("amount"), py::kw_only(), py::arg("who"), py::arg("why"),
           py::arg("run_id") = "", py::arg("expires_in") = py::none())

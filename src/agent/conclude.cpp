@@ -37,31 +37,38 @@ Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref, ClockReading now)
   return {info.attempt_id, end.status, end.reason};
 }
 
+// Those of the group whose end the ledger took, in one commit; empty if it took none.
+std::vector<std::pair<const Agent::PageRef*, Conclusion>> Agent::conclude_group(
+    std::span<const PageRef> group, ClockReading now, TickReport& report) {
+  std::vector<std::pair<const PageRef*, Conclusion>> done;
+  const auto conclude_each = [&](Ledger& ledger) {
+    for (const PageRef& ref : group) {
+      try {
+        done.emplace_back(&ref, conclude(ledger, ref, now));
+      } catch (const Error& error) {
+        if (!concerns_one_run(error.code())) {
+          throw;
+        }
+        report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
+      }
+    }
+  };
+  const Outcome outcome = try_ledger("cannot settle what has ended", report, [&](Ledger& ledger) {
+    ledger.together([&] { conclude_each(ledger); });
+  });
+  if (outcome != Outcome::Done) {
+    done.clear();
+  }
+  return done;
+}
+
 // Many in one commit, since each commit waits for the disk. A page goes only after the commit, and
 // a dead run's page waits until the ledger can take its end.
 void Agent::conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report) {
   constexpr std::size_t kTogether = 200;  // the write lock is held meanwhile: tens of milliseconds
   for (std::size_t first = 0; first < ended.size(); first += kTogether) {
     const auto group = std::span(ended).subspan(first, std::min(kTogether, ended.size() - first));
-    std::vector<std::pair<const PageRef*, Conclusion>> done;
-    const Outcome outcome = try_ledger("cannot settle what has ended", report, [&](Ledger& all) {
-      all.together([&] {
-        for (const PageRef& ref : group) {
-          try {
-            done.emplace_back(&ref, conclude(all, ref, now));
-          } catch (const Error& error) {
-            if (!concerns_one_run(error.code())) {
-              throw;
-            }
-            report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
-          }
-        }
-      });
-    });
-    if (outcome != Outcome::Done) {
-      return;
-    }
-    for (auto& [ref, conclusion] : done) {
+    for (auto& [ref, conclusion] : conclude_group(group, now, report)) {
       report.concluded.push_back(std::move(conclusion));
       if (options_.usage != nullptr) {
         options_.usage->end(ref->info->attempt_id);

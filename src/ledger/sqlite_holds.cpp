@@ -10,25 +10,18 @@
 
 namespace finops::ledger {
 
-void SqliteLedger::post_for(AccountRow& row, const ChainLink& link, UtcTime period_start,
-                            BudgetAccount from, BudgetAccount to, Money amount, UtcTime now) {
-  if (amount.is_zero()) {
+// Posts a line on behalf of the attempt; one of nothing is none.
+void SqliteLedger::post_for(AccountRow& row, BudgetLine line) {
+  if (line.amount.is_zero()) {
     return;
   }
   // Deterministic: the epoch this transaction ends with, and the line's number in it.
   const std::string event_id = row.attempt_id.str() + "/budget/" +
                                std::to_string(row.account.epoch + 1) + "." +
                                std::to_string(++row.line_count);
-  post({.budget_id = link.budget_id,
-        .period_start = period_start,
-        .attempt_id = row.attempt_id,
-        .from = from,
-        .to = to,
-        .amount = amount,
-        .who = "finops",
-        .why = {},
-        .recorded_at = now},
-       event_id);
+  line.attempt_id = row.attempt_id;
+  line.who = "finops";
+  post(line, event_id);
 }
 
 Money SqliteLedger::load_hold(const AccountRow& row, const ChainLink& link, UtcTime period_start) {
@@ -60,7 +53,12 @@ void SqliteLedger::spend(AccountRow& row, Money cost, Nanoseconds at, UtcTime no
     const Money from_held = std::min(cost, hold);
     const Money rest = cost - from_held;
     const auto move = [&](BudgetAccount from, Money amount) {
-      post_for(row, link, window.start, from, BudgetAccount::Spent, amount, now);
+      post_for(row, {.budget_id = link.budget_id,
+                     .period_start = window.start,
+                     .from = from,
+                     .to = BudgetAccount::Spent,
+                     .amount = amount,
+                     .recorded_at = now});
     };
     move(BudgetAccount::Held, from_held);
     if (!from_held.is_zero()) {
@@ -88,7 +86,12 @@ Money SqliteLedger::grant(AccountRow& row, Money missing, Nanoseconds at, UtcTim
     const UtcTime start = window_of(link, row.started_at, at).start;
     const Money amount = std::min(granted, load_balance(link.budget_id, start).available);
     if (!amount.is_zero()) {
-      post_for(row, link, start, BudgetAccount::Available, BudgetAccount::Held, amount, now);
+      post_for(row, {.budget_id = link.budget_id,
+                     .period_start = start,
+                     .from = BudgetAccount::Available,
+                     .to = BudgetAccount::Held,
+                     .amount = amount,
+                     .recorded_at = now});
       change_hold(row, link, start, load_hold(row, link, start) + amount);
     }
   }
@@ -138,7 +141,12 @@ void SqliteLedger::release_all(AccountRow& row, UtcTime now) {
       }
     }
     for (const auto& [start, amount] : held) {
-      post_for(row, link, start, BudgetAccount::Held, BudgetAccount::Available, amount, now);
+      post_for(row, {.budget_id = link.budget_id,
+                     .period_start = start,
+                     .from = BudgetAccount::Held,
+                     .to = BudgetAccount::Available,
+                     .amount = amount,
+                     .recorded_at = now});
       change_hold(row, link, start, Money::zero(link.currency));
     }
   }

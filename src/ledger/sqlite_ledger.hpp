@@ -119,8 +119,7 @@ class SqliteLedger final : public Ledger {
   void release_all(AccountRow& row, UtcTime now);
   Money load_hold(const AccountRow& row, const ChainLink& link, UtcTime period_start);
   void change_hold(const AccountRow& row, const ChainLink& link, UtcTime period_start, Money held);
-  void post_for(AccountRow& row, const ChainLink& link, UtcTime period_start, BudgetAccount from,
-                BudgetAccount to, Money amount, UtcTime now);
+  void post_for(AccountRow& row, BudgetLine line);
 
   // sqlite_budgets.cpp
   std::optional<BudgetAccounts> find_balance(const BudgetId& budget_id, UtcTime period_start);

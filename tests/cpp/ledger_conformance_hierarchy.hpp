@@ -258,6 +258,7 @@ TEST_P(LedgerHierarchy, BalancesAfterAnySequenceOverPeriods) {
   const std::vector<std::string> all{"experiment:vision/resnet", "project:vision", "team:research",
                                      "user:ada"};
   std::vector<AttemptId> attempts;
+  attempts.reserve(6);
   for (int i = 0; i < 6; ++i) {
     attempts.push_back(start("a" + std::to_string(i), i != 5,
                              i == 5 ? std::vector<std::string>{} : all));

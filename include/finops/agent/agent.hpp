@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -124,6 +125,9 @@ class Agent {
   bool record(DecisionRecord& decision, TickReport& report);
   static void act(const PageRef& ref, const guard::Decision& decision);
   static Conclusion conclude(Ledger& ledger, const PageRef& ref, ClockReading now);
+  std::vector<std::pair<const PageRef*, Conclusion>> conclude_group(std::span<const PageRef> group,
+                                                                    ClockReading now,
+                                                                    TickReport& report);
   void conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report);
   void forget(const AttemptId& attempt_id);
   void look_after_orphans(const std::vector<Live>& live, ClockReading now, TickReport& report);
