@@ -104,13 +104,14 @@ class ByteLock {
   ByteLock& operator=(const ByteLock&) = delete;
 
   [[nodiscard]] bool try_lock() const { return set(F_WRLCK); }
-  // A holder that was stopped in the middle must not stop us for ever.
+  // A holder that was stopped in the middle must not stop us for ever. A busy one lets go between
+  // two records only for a moment: asked often, for as long as for the ledger's lock.
   [[nodiscard]] bool lock_soon() const {
-    for (int attempt = 0; attempt < 1'000; ++attempt) {
+    for (int attempt = 0; attempt < 25'000; ++attempt) {
       if (try_lock()) {
         return true;
       }
-      const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
+      const timespec pause{.tv_sec = 0, .tv_nsec = 200'000};
       nanosleep(&pause, nullptr);
     }
     return false;
