@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <optional>
 
@@ -14,20 +13,6 @@ namespace {
 
 // What is left of a run and holds no GPU for so long is not looked after any more.
 constexpr Nanoseconds kLongestLook = std::chrono::hours{1};
-
-// The attempt that a process was started for, from its environment. Empty: none, or not ours to
-// read.
-std::string attempt_in_environment(pid_t pid) {
-  constexpr std::string_view kName = "FINOPS_ATTEMPT_ID=";
-  std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
-  std::string entry;
-  while (std::getline(file, entry, '\0')) {
-    if (entry.starts_with(kName)) {
-      return entry.substr(kName.size());
-    }
-  }
-  return {};
-}
 
 bool contains(const std::vector<ProcessIdentity>& processes, pid_t pid) {
   return std::any_of(processes.begin(), processes.end(),
@@ -49,8 +34,8 @@ void Orphans::observe(const std::vector<const pulse::PageInfo*>& living) {
     remembered_.clear();
     return;
   }
-  tree_ = ProcessTree::read();
-  const std::vector<pid_t> ancestors = tree_.ancestors_of(getpid());
+  table_ = ProcessTable::read();
+  const std::vector<pid_t> ancestors = table_.ancestors_of(getpid());
   spared_.clear();
   spared_.insert(getpid());
   spared_.insert(ancestors.begin(), ancestors.end());
@@ -59,12 +44,12 @@ void Orphans::observe(const std::vector<const pulse::PageInfo*>& living) {
     // Who was seen below it once belongs to it, also after its parent has died or it has left the
     // session; and so does whatever that one started.
     std::vector<ProcessIdentity> known = std::move(remembered_[info->attempt_id]);
-    std::erase_if(known, [&](const ProcessIdentity& process) { return !tree_.has(process); });
+    std::erase_if(known, [&](const ProcessIdentity& process) { return !table_.has(process); });
     std::vector<pid_t> roots{info->process.pid};
     for (const ProcessIdentity& process : known) {
       roots.push_back(process.pid);
     }
-    for (ProcessIdentity& found : tree_.descendants_of(roots)) {
+    for (ProcessIdentity& found : table_.descendants_of(roots)) {
       known.push_back(std::move(found));
     }
     spared_.insert(info->process.pid);
@@ -94,22 +79,23 @@ std::vector<ProcessIdentity> Orphans::left_of(const Dead& dead,
   std::vector<ProcessIdentity> left;
   std::vector<pid_t> roots;
   const auto add = [&](const ProcessIdentity& process) {
-    if (tree_.has(process) && !spared_.contains(process.pid) && !contains(left, process.pid)) {
+    if (table_.has(process) && !spared_.contains(process.pid) && !contains(left, process.pid)) {
       left.push_back(process);
       roots.push_back(process.pid);
     }
   };
   std::for_each(dead.remembered.begin(), dead.remembered.end(), add);
   std::for_each(carriers.begin(), carriers.end(), add);
-  const std::vector<ProcessIdentity> below = tree_.descendants_of(roots);
+  const std::vector<ProcessIdentity> below = table_.descendants_of(roots);
   std::for_each(below.begin(), below.end(), add);
   return left;
 }
 
 std::vector<OrphanStop> Orphans::due(const std::vector<GpuHolder>& holders, BootTime now) {
   std::map<AttemptId, std::vector<ProcessIdentity>> carriers;
-  for (const ProcessIdentity& process : tree_.all()) {
-    const AttemptId attempt_id{attempt_in_environment(process.pid)};
+  for (const ProcessIdentity& process : table_.living()) {
+    const AttemptId attempt_id{
+        start_environment(process.pid, "FINOPS_ATTEMPT_ID").value_or("")};
     if (dead_.contains(attempt_id)) {
       carriers[attempt_id].push_back(process);
     }
@@ -121,7 +107,7 @@ std::vector<OrphanStop> Orphans::due(const std::vector<GpuHolder>& holders, Boot
       dead.first_looked_at = now;
     }
     const std::vector<ProcessIdentity> left = left_of(dead, carriers[attempt_id]);
-    if (tree_.has(dead.owner) || left.empty() || now - dead.first_looked_at > kLongestLook) {
+    if (table_.has(dead.owner) || left.empty() || now - dead.first_looked_at > kLongestLook) {
       entry = dead_.erase(entry);
       continue;
     }

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "finops/agent/usage_source.hpp"
-#include "finops/base/process.hpp"
+#include "finops/base/process_table.hpp"
 #include "finops/guard/policy.hpp"
 #include "finops/pulse/page.hpp"
 #include "finops/record/decision.hpp"
@@ -62,7 +62,7 @@ class Orphans {
   [[nodiscard]] std::vector<ProcessIdentity> left_of(
       const Dead& dead, const std::vector<ProcessIdentity>& carriers) const;
 
-  ProcessTree tree_;
+  ProcessTable table_;
   std::unordered_set<pid_t> spared_;
   std::unordered_map<AttemptId, std::vector<ProcessIdentity>> remembered_;
   std::map<AttemptId, Dead> dead_;

@@ -136,9 +136,9 @@ std::vector<GpuEnvironment> gpu_environments(std::span<const pid_t> pids, std::s
       break;  // what the owner and the ranks may see, their descendants share
     }
     GpuEnvironment environment;
-    environment.visible_devices = detect::start_environment(pids[index], "CUDA_VISIBLE_DEVICES");
+    environment.visible_devices = start_environment(pids[index], "CUDA_VISIBLE_DEVICES");
     if (environment.visible_devices.has_value()) {
-      environment.device_order = detect::start_environment(pids[index], "CUDA_DEVICE_ORDER");
+      environment.device_order = start_environment(pids[index], "CUDA_DEVICE_ORDER");
       environments.push_back(std::move(environment));
     }
   }

@@ -63,7 +63,7 @@ void Telemetry::begin_round(ClockReading now) {
   gpu_source_->start();
   round_gap_ = round_.has_value() ? now.boot - round_->boot : Nanoseconds::zero();
   round_ = now;
-  table_ = detect::ProcessTable::read();
+  table_ = ProcessTable::read();
   reading_ = gpu_source_->latest();
 }
 

@@ -165,7 +165,7 @@ class Sleeper {
 };
 
 bool shows(const Sleeper& sleeper, const std::string& variable, const std::string& value) {
-  return eventually([&] { return detect::start_environment(sleeper.pid(), variable) == value; },
+  return eventually([&] { return start_environment(sleeper.pid(), variable) == value; },
                     seconds{30});
 }
 

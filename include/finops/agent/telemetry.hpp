@@ -84,7 +84,7 @@ class Telemetry final : public UsageSource {
   // What all runs of one round share.
   std::optional<ClockReading> round_;
   Nanoseconds round_gap_{};  // to the round before
-  detect::ProcessTable table_;
+  ProcessTable table_;
   detect::GpuReading reading_;
 };
 

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace finops {
@@ -31,33 +30,6 @@ struct ProcessIdentity {
 
 /// The calling process.
 [[nodiscard]] ProcessIdentity current_process();
-
-/// The living processes of this host, read from /proc once: for whoever asks about many of them.
-/// Zombies are gone. Empty without /proc; a process that appears meanwhile may be missing.
-class ProcessTree {
- public:
-  /// Empty: knows no process.
-  ProcessTree() = default;
-  [[nodiscard]] static ProcessTree read();
-
-  /// The descendants of all `roots` together, each once, without the roots themselves.
-  [[nodiscard]] std::vector<ProcessIdentity> descendants_of(const std::vector<pid_t>& roots) const;
-  /// From the parent of `pid` upwards.
-  [[nodiscard]] std::vector<pid_t> ancestors_of(pid_t pid) const;
-  /// Whether just this process was there, and not another one with its pid.
-  [[nodiscard]] bool has(const ProcessIdentity& process) const;
-  /// All of them.
-  [[nodiscard]] std::vector<ProcessIdentity> all() const;
-
- private:
-  struct Entry {
-    pid_t parent_pid = 0;
-    std::uint64_t start_ticks = 0;
-  };
-  std::string boot_id_;
-  std::unordered_map<pid_t, Entry> entries_;
-  std::unordered_map<pid_t, std::vector<pid_t>> children_of_;
-};
 
 /// All living descendants of `pid`, children before grandchildren, without `pid` itself.
 /// Read from /proc; a process that appears meanwhile may be missing. Empty if there are none.
