@@ -129,8 +129,8 @@ void Agent::look_after_orphans(const std::vector<Live>& live, ClockReading now,
   if (orphans_->is_idle()) {
     return;
   }
-  const std::vector<GpuHolder> holders =
-      options_.usage != nullptr ? options_.usage->gpu_holders() : std::vector<GpuHolder>{};
+  const std::optional<std::vector<GpuHolder>> holders =
+      options_.usage != nullptr ? options_.usage->gpu_holders() : std::nullopt;
   for (const OrphanStop& stop : orphans_->due(holders, now.boot)) {
     DecisionRecord decision{.attempt_id = stop.attempt_id,
                             .sequence = 0,

@@ -91,7 +91,9 @@ std::vector<ProcessIdentity> Orphans::left_of(const Dead& dead,
   return left;
 }
 
-std::vector<OrphanStop> Orphans::due(const std::vector<GpuHolder>& holders, BootTime now) {
+std::vector<OrphanStop> Orphans::due(const std::optional<std::vector<GpuHolder>>& holders,
+                                     BootTime now) {
+  const std::vector<GpuHolder> known = holders.value_or(std::vector<GpuHolder>{});
   std::map<AttemptId, std::vector<ProcessIdentity>> carriers;
   for (const ProcessIdentity& process : table_.living()) {
     const AttemptId attempt_id{
@@ -113,11 +115,11 @@ std::vector<OrphanStop> Orphans::due(const std::vector<GpuHolder>& holders, Boot
     }
     OrphanStop stop{.attempt_id = attempt_id, .reason = {}, .targets = {}};
     for (const ProcessIdentity& process : left) {
-      const bool holds = std::any_of(holders.begin(), holders.end(), [&](const GpuHolder& holder) {
+      const bool holds = std::any_of(known.begin(), known.end(), [&](const GpuHolder& holder) {
         return holder.pid == process.pid;
       });
       const bool carries =
-          holders.empty() && !dead.has_finished && contains(carriers[attempt_id], process.pid);
+          !holders.has_value() && !dead.has_finished && contains(carriers[attempt_id], process.pid);
       if (holds || carries) {
         stop.targets.push_back(process);
       }
@@ -128,7 +130,7 @@ std::vector<OrphanStop> Orphans::due(const std::vector<GpuHolder>& holders, Boot
       stop.rung = dead.rung == Rung::Watch ? Rung::Sigterm : Rung::Sigkill;
       stop.is_repeat = dead.rung == Rung::Sigkill;
       stop.is_dry_run = dead.policy.is_dry_run;
-      stop.reason = describe(stop, holders.empty() ? "carries its attempt id" : "holds its GPU");
+      stop.reason = describe(stop, holders.has_value() ? "holds its GPU" : "carries its attempt id");
       stops.push_back(std::move(stop));
     }
     ++entry;

@@ -44,7 +44,8 @@ class Orphans {
   /// Who is to be signalled now: what is left of a dead run and holds a GPU. Where the driver names
   /// no holder at all, what is left and carries the attempt's id, but for a run that finished: its
   /// children may be meant to stay. Nothing happens while the run's own process lives.
-  [[nodiscard]] std::vector<OrphanStop> due(const std::vector<GpuHolder>& holders, BootTime now);
+  [[nodiscard]] std::vector<OrphanStop> due(const std::optional<std::vector<GpuHolder>>& holders,
+                                            BootTime now);
 
   /// Sends the signal that was recorded; a dry one is sent to nobody.
   void signal(const OrphanStop& stop, BootTime now);

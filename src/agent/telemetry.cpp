@@ -141,14 +141,18 @@ guard::UsageSummary Telemetry::summary(const AttemptId& attempt_id, Nanoseconds 
   return found->second->spans.summary(window, now.boot);
 }
 
-std::vector<GpuHolder> Telemetry::gpu_holders() const {
-  std::vector<GpuHolder> holders;
+std::optional<std::vector<GpuHolder>> Telemetry::gpu_holders() const {
+  std::optional<std::vector<GpuHolder>> holders;
   const detect::GpuReading reading = gpus();
   for (const detect::GpuSample& gpu : reading.gpus) {
-    if (gpu.processes.has_value()) {
-      for (const detect::GpuProcess& process : *gpu.processes) {
-        holders.push_back({.pid = process.pid, .uuid = gpu.uuid});
-      }
+    if (!gpu.processes.has_value()) {
+      continue;
+    }
+    if (!holders.has_value()) {
+      holders.emplace();
+    }
+    for (const detect::GpuProcess& process : *gpu.processes) {
+      holders->push_back({.pid = process.pid, .uuid = gpu.uuid});
     }
   }
   return holders;
@@ -181,7 +185,5 @@ detect::GpuReading Telemetry::gpus() const {
   gpu_source_->start();
   return gpu_source_->latest();
 }
-
-std::int64_t Telemetry::dropped_window_count() const noexcept { return windows_->dropped_count(); }
 
 }  // namespace finops::agent

@@ -48,7 +48,9 @@ class MeasuredUse final : public UsageSource {
     }
     return usage;
   }
-  [[nodiscard]] std::vector<GpuHolder> gpu_holders() const override { return holders; }
+  [[nodiscard]] std::optional<std::vector<GpuHolder>> gpu_holders() const override {
+    return holders;
+  }
   void flush(Ledger& /*ledger*/, ClockReading /*now*/) override {
     ++flush_count;
     if (flush_fails) {
@@ -58,7 +60,7 @@ class MeasuredUse final : public UsageSource {
   void end(const AttemptId& attempt_id) override { ended.push_back(attempt_id); }
 
   std::unordered_map<AttemptId, double> maxima;  ///< percent, of the attempt's one GPU
-  std::vector<GpuHolder> holders;
+  std::optional<std::vector<GpuHolder>> holders;  ///< nullopt: no driver tells
   std::unordered_map<AttemptId, int> sample_counts;
   std::vector<AttemptId> ended;
   int flush_count = 0;

@@ -121,7 +121,10 @@ class AgentOrphans : public AgentRounds {
     return ended ? WTERMSIG(status) : 0;
   }
 
-  void hold_gpu(pid_t pid) { use_->holders.push_back({.pid = pid, .uuid = "GPU-1"}); }
+  void hold_gpu(pid_t pid) {
+    use_->holders = use_->holders.value_or(std::vector<GpuHolder>{});
+    use_->holders->push_back({.pid = pid, .uuid = "GPU-1"});
+  }
 
   static void end(Child& child) {
     child.send(SIGKILL);
@@ -188,6 +191,18 @@ TEST_F(AgentOrphans, KillsAfterTheGrace) {
   EXPECT_EQ(end_of(workers_[0], true), SIGKILL);
   rounds(*agent, seconds{5});
   EXPECT_EQ(rungs_recorded("run1"), "SIGTERM SIGKILL ");
+}
+
+// Goal: where a driver tells that nobody holds a GPU, nothing is stopped, whatever it carries.
+// Method: a failed run's worker with its attempt id, and an empty list of holders.
+TEST_F(AgentOrphans, SparesWhatHoldsNoGpuWhereADriverTells) {
+  const std::unique_ptr<Child> run = hold_with(page_of("run1"), {{.carries_id = true}});
+  use_->holders.emplace();
+  const auto agent = make_guard(measured_options());
+  rounds(*agent, seconds{1});
+  end(*run);
+  EXPECT_EQ(rungs_of(rounds(*agent, seconds{10}).decisions), "");
+  EXPECT_EQ(end_of(workers_[0], false), 0);
 }
 
 // Goal: where no driver names holders, only what carries the attempt's id is stopped. Method: one

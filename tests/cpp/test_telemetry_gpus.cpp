@@ -239,9 +239,9 @@ TEST(TelemetryWithDriverThread, TellsIdleWorkingAndHungApart) {
     EXPECT_EQ(usage.gpus[0].uuid, "GPU-b");
     EXPECT_EQ(guard::use_name(guard::use_of(usage, c.is_silent)), guard::use_name(c.expected))
         << c.numbers;
-    ASSERT_EQ(telemetry.gpu_holders().size(), 1U);
-    EXPECT_EQ(telemetry.gpu_holders()[0].pid, child.pid());
-    EXPECT_EQ(telemetry.gpu_holders()[0].uuid, "GPU-b");
+    ASSERT_EQ(telemetry.gpu_holders().value().size(), 1U);
+    EXPECT_EQ(telemetry.gpu_holders().value()[0].pid, child.pid());
+    EXPECT_EQ(telemetry.gpu_holders().value()[0].uuid, "GPU-b");
   }
 }
 
@@ -263,7 +263,7 @@ TEST(TelemetryWithDriverThread, GoesOnWhileTheDriverBlocks) {
     }
     const guard::UsageSummary usage = telemetry.summary(page.attempt_id, seconds{100}, clock.now());
     const bool is_right = usage.sample_count == 11 && usage.may_miss_gpus &&
-                          telemetry.gpu_holders().empty() &&
+                          !telemetry.gpu_holders().has_value() &&
                           guard::use_of(usage, true) == Use::Unknown;
     return is_right ? 0 : 1;
   });

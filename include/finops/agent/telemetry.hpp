@@ -57,22 +57,18 @@ class Telemetry final : public UsageSource {
   /// Empty (no samples) too if the newest sample is older than three rounds.
   [[nodiscard]] guard::UsageSummary summary(const AttemptId& attempt_id, Nanoseconds window,
                                             ClockReading now) const override;
-  /// From the driver's last answer; empty while nothing fresh is known, and in containers where the
-  /// driver hides processes.
-  [[nodiscard]] std::vector<GpuHolder> gpu_holders() const override;
+  /// From the driver's last answer; nullopt while nothing fresh is known, and where it lists the
+  /// processes of no GPU. Empty too in containers where the driver hides processes.
+  [[nodiscard]] std::optional<std::vector<GpuHolder>> gpu_holders() const override;
   void flush(Ledger& ledger, ClockReading now) override;
   /// As `flush`, into something else than a ledger.
   void flush_to(const TelemetrySink& sink, ClockReading now);
   void end(const AttemptId& attempt_id) override;
 
-  /// The GPUs of the host as last seen, for people.
-  [[nodiscard]] detect::GpuReading gpus() const;
-  /// Five-minute windows that were lost, in all.
-  [[nodiscard]] std::int64_t dropped_window_count() const noexcept;
-
  private:
   struct Attempt;
   void begin_round(ClockReading now);
+  [[nodiscard]] detect::GpuReading gpus() const;  // as last seen
   [[nodiscard]] Nanoseconds longest_gap() const;
   void measure(const pulse::PageInfo& info, std::span<const pid_t> ranks, Attempt& attempt);
 

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,8 +37,8 @@ class UsageSource {
   /// What was measured of the attempt over the `window` that ends at `now`.
   [[nodiscard]] virtual guard::UsageSummary summary(const AttemptId& attempt_id, Nanoseconds window,
                                                     ClockReading now) const = 0;
-  /// Who holds GPUs on this host, as far as the driver tells.
-  [[nodiscard]] virtual std::vector<GpuHolder> gpu_holders() const = 0;
+  /// Who holds GPUs on this host. Empty: nobody does; nullopt: no driver tells.
+  [[nodiscard]] virtual std::optional<std::vector<GpuHolder>> gpu_holders() const = 0;
   /// Writes the five-minute windows that are complete. May throw what the ledger throws; what was
   /// not written is written next time.
   virtual void flush(Ledger& ledger, ClockReading now) = 0;
