@@ -5,6 +5,40 @@ from decimal import Decimal
 from os import PathLike
 from typing import Any, final
 
+from ._core_budgets import (
+    BudgetLine as BudgetLine,
+)
+from ._core_budgets import (
+    BudgetSummary as BudgetSummary,
+)
+from ._core_budgets import (
+    BudgetTerms as BudgetTerms,
+)
+from ._core_budgets import (
+    BudgetTermsChange as BudgetTermsChange,
+)
+from ._core_budgets import (
+    Delivery as Delivery,
+)
+from ._core_budgets import (
+    Membership as Membership,
+)
+from ._core_budgets import (
+    MergeReport as MergeReport,
+)
+from ._core_budgets import (
+    Notice as Notice,
+)
+from ._core_budgets import (
+    OverspentEntry as OverspentEntry,
+)
+from ._core_budgets import (
+    RequestSummary as RequestSummary,
+)
+from ._core_budgets import (
+    TelemetryWindow as TelemetryWindow,
+)
+
 __version__: str
 EXIT_PAUSED: int
 DEFAULT_SILENCE_LIMIT: timedelta
@@ -87,142 +121,6 @@ class AttemptSummary:
     uncertain_cost: Money | None
     metered_time: timedelta
     uncertain_time: timedelta
-
-@final
-class BudgetTerms:
-    """What a budget demands; take a budget's `terms`, change them, hand them to `change_terms`."""
-
-    limit: Money
-    burn_cap_per_hour: Money | None
-    max_duration: timedelta | None
-    warning_percents: list[int]
-    approvers: list[str]
-    def __init__(
-        self,
-        limit: Money,
-        *,
-        burn_cap_per_hour: Money | None = ...,
-        max_duration: timedelta | float | None = ...,
-        warning_percents: list[int] = ...,
-        approvers: list[str] = ...,
-    ) -> None: ...
-
-@final
-class BudgetSummary:
-    budget_id: str
-    scope: str
-    period: str
-    period_label: str
-    period_start: datetime | None
-    period_end: datetime | None
-    parent_id: str
-    burn_per_hour: Money
-    terms: BudgetTerms
-    approvers: list[str]
-    is_hard: bool
-    created_by: str
-    created_at: datetime | None
-    limit: Money
-    available: Money
-    held: Money
-    spent: Money
-    overspent: Money
-    open_lease_count: int
-
-@final
-class BudgetTermsChange:
-    budget_id: str
-    sequence: int
-    terms: BudgetTerms
-    who: str
-    why: str
-    recorded_at: datetime | None
-
-@final
-class Membership:
-    child_id: str
-    parent_id: str
-    who: str
-    recorded_at: datetime | None
-
-@final
-class OverspentEntry:
-    budget_id: str
-    period_label: str
-    attempt_id: str
-    amount: Money
-    why: str
-    recorded_at: datetime | None
-
-@final
-class Notice:
-    number: int
-    notice_id: str
-    kind: str
-    budget_id: str
-    attempt_id: str
-    text: str
-    recorded_at: datetime | None
-
-@final
-class Delivery:
-    channel: str
-    sequence: int
-    first_number: int
-    last_number: int
-    state: str
-    detail: str
-    recorded_at: datetime | None
-
-@final
-class TelemetryWindow:
-    attempt_id: str
-    window_start: datetime | None
-    metric: str
-    device: str
-    sample_count: int
-    minimum: float
-    mean: float
-    maximum: float
-
-@final
-class MergeReport:
-    run_count: int
-    attempt_count: int
-    usage_count: int
-    charge_count: int
-    other_count: int
-
-@final
-class BudgetLine:
-    budget_id: str
-    period_start: datetime | None
-    attempt_id: str
-    from_account: str
-    to_account: str
-    amount: Money
-    who: str
-    why: str
-    recorded_at: datetime | None
-
-@final
-class RequestSummary:
-    request_id: str
-    budget_id: str
-    run_id: str
-    amount: Money
-    who: str
-    why: str
-    requested_at: datetime | None
-    expires_at: datetime | None
-    is_ruled: bool
-    is_approved: bool
-    outcome: str
-    ruled_by: str
-    ruling_reason: str
-    old_limit: Money | None
-    new_limit: Money | None
-    ruled_at: datetime | None
 
 @final
 class DecisionRecord:

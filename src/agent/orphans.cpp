@@ -96,8 +96,7 @@ std::vector<OrphanStop> Orphans::due(const std::optional<std::vector<GpuHolder>>
   const std::vector<GpuHolder> known = holders.value_or(std::vector<GpuHolder>{});
   std::map<AttemptId, std::vector<ProcessIdentity>> carriers;
   for (const ProcessIdentity& process : table_.living()) {
-    const AttemptId attempt_id{
-        start_environment(process.pid, "FINOPS_ATTEMPT_ID").value_or("")};
+    const AttemptId attempt_id{start_environment(process.pid, "FINOPS_ATTEMPT_ID").value_or("")};
     if (dead_.contains(attempt_id)) {
       carriers[attempt_id].push_back(process);
     }
@@ -130,7 +129,8 @@ std::vector<OrphanStop> Orphans::due(const std::optional<std::vector<GpuHolder>>
       stop.rung = dead.rung == Rung::Watch ? Rung::Sigterm : Rung::Sigkill;
       stop.is_repeat = dead.rung == Rung::Sigkill;
       stop.is_dry_run = dead.policy.is_dry_run;
-      stop.reason = describe(stop, holders.has_value() ? "holds its GPU" : "carries its attempt id");
+      stop.reason =
+          describe(stop, holders.has_value() ? "holds its GPU" : "carries its attempt id");
       stops.push_back(std::move(stop));
     }
     ++entry;

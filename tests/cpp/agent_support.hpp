@@ -59,7 +59,7 @@ class MeasuredUse final : public UsageSource {
   }
   void end(const AttemptId& attempt_id) override { ended.push_back(attempt_id); }
 
-  std::unordered_map<AttemptId, double> maxima;  ///< percent, of the attempt's one GPU
+  std::unordered_map<AttemptId, double> maxima;   ///< percent, of the attempt's one GPU
   std::optional<std::vector<GpuHolder>> holders;  ///< nullopt: no driver tells
   std::unordered_map<AttemptId, int> sample_counts;
   std::vector<AttemptId> ended;
