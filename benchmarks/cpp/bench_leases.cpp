@@ -1,9 +1,9 @@
 // bench_leases.cpp - lease grants per second with 8 processes on one budget.
 //
 // Each child settles and renews its own attempt in a loop, as a run's slow path does: one durable
-// transaction each, all on one hard budget (argument 1) or on a chain of three (argument 3). The
-// same children then commit one bare row each with synchronous=FULL under one lock: what the disk
-// gives. grants_per_s is the sum over the children.
+// transaction each, all on one hard budget (argument 1) or on a chain of three (argument 3);
+// grants_per_s is the sum over them. bare_commits is one process, alone, that commits one row each:
+// what the disk gives, and no peer of 8 processes.
 #include <benchmark/benchmark.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -25,26 +25,10 @@ namespace {
 constexpr int kProcesses = 8;
 const std::chrono::seconds kRun{bench::is_short() ? 1 : 2};
 
-PriceRow price() {
-  PriceRow row;
-  row.sku_id = "bench";
-  row.provider = "test";
-  row.list_unit_price = Money::parse("24 USD");
-  row.source = "bench";
-  row.price_id = make_price_id(row);
-  return row;
-}
-
 std::vector<BudgetId> make_budgets(Ledger& ledger, std::int64_t count) {
   std::vector<BudgetId> ids;
   for (std::int64_t i = 0; i < count; ++i) {
-    BudgetRecord budget;
-    budget.budget_id = BudgetId{"team:t" + std::to_string(i)};
-    budget.created_by = "bench";
-    BudgetTerms terms;
-    terms.limit = Money::parse("1000000 USD");
-    ledger.ensure_budget(budget, terms);
-    ids.push_back(budget.budget_id);
+    ids.push_back(bench::make_budget(ledger, "team:t" + std::to_string(i)));
   }
   return ids;
 }
@@ -62,7 +46,7 @@ std::int64_t grant_leases(const std::string& path, int number, const std::vector
   AttemptRecord attempt;
   attempt.run_id = run.run_id;
   attempt.attempt_id = AttemptId{run_id + "-1"};
-  attempt.price_id = price().price_id;
+  attempt.price_id = bench::example_price().price_id;
   attempt.budget_chain = chain;
   ledger->add_attempt(attempt);
   AttemptAccount account = ledger->account(attempt.attempt_id);
@@ -111,7 +95,7 @@ void lease_grants(benchmark::State& state) {
     std::vector<BudgetId> chain;
     {
       const std::unique_ptr<Ledger> ledger = open_ledger(path, {});
-      ledger->add_price(price());
+      ledger->add_price(bench::example_price());
       chain = make_budgets(*ledger, state.range(0));
     }
     const std::int64_t count =

@@ -19,16 +19,6 @@
 namespace finops {
 namespace {
 
-PriceRow price() {
-  PriceRow row;
-  row.sku_id = "bench";
-  row.provider = "test";
-  row.list_unit_price = Money::parse("24 USD");
-  row.source = "bench";
-  row.price_id = make_price_id(row);
-  return row;
-}
-
 pulse::PageInfo page_of(int number, const ClockReading& now) {
   pulse::PageInfo info;
   info.run_id = RunId{"run" + std::to_string(number)};
@@ -44,8 +34,8 @@ pulse::PageInfo page_of(int number, const ClockReading& now) {
   info.stop_time = std::chrono::seconds{30};
   info.billing_quantum = std::chrono::seconds{1};
   info.budget_id = "team:bench";
-  const StoredMoney amount = price().list_unit_price.to_stored();
-  info.price_id = price().price_id.str();
+  const StoredMoney amount = bench::example_price().list_unit_price.to_stored();
+  info.price_id = bench::example_price().price_id.str();
   info.currency = "USD";
   info.price_units = amount.units;
   info.price_picos = amount.picos;
@@ -54,13 +44,8 @@ pulse::PageInfo page_of(int number, const ClockReading& now) {
 
 void start_runs(const Home& home, int count) {
   const std::unique_ptr<Ledger> ledger = open_ledger(home.ledger_path(), {});
-  ledger->add_price(price());
-  BudgetRecord budget;
-  budget.budget_id = BudgetId{"team:bench"};
-  budget.created_by = "bench";
-  BudgetTerms terms;
-  terms.limit = Money::parse("1000000 USD");
-  ledger->ensure_budget(budget, terms);
+  ledger->add_price(bench::example_price());
+  const BudgetId budget_id = bench::make_budget(*ledger, "team:bench");
   const ClockReading now = SystemClock{}.now();
   std::vector<std::unique_ptr<pulse::OwnPage>> pages;
   ledger->together([&] {
@@ -77,8 +62,8 @@ void start_runs(const Home& home, int count) {
       attempt.attempt_id = info.attempt_id;
       attempt.run_id = info.run_id;
       attempt.process = info.process;
-      attempt.price_id = price().price_id;
-      attempt.budget_chain = {budget.budget_id};
+      attempt.price_id = bench::example_price().price_id;
+      attempt.budget_chain = {budget_id};
       attempt.started_at = now;
       ledger->add_attempt(attempt);
       ledger->settle({attempt.attempt_id, 1, Nanoseconds{0}, now.utc, Money::parse("0.6 USD")});

@@ -1,7 +1,7 @@
 // bench_support.hpp - what the C++ benchmarks share.
 //
-// Owns: TemporaryFolder, medians, the short mode. Does not own: what is measured.
-// Invariant: a benchmark leaves nothing behind and touches no ledger but its own.
+// Owns: TemporaryFolder, medians, the short mode, example prices and budgets. Does not own: what is
+// measured. Invariant: a benchmark leaves nothing behind and touches no ledger but its own.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "finops/ledger/ledger.hpp"
 
 namespace finops::bench {
 
@@ -51,6 +53,28 @@ inline double quantile(std::vector<double> samples, double ratio) {
   std::sort(samples.begin(), samples.end());
   const double last = static_cast<double>(samples.size() - 1);
   return samples[static_cast<std::size_t>(std::lround(last * ratio))];
+}
+
+/// 24 USD/h, as it stands in a ledger.
+inline PriceRow example_price() {
+  PriceRow row;
+  row.sku_id = "bench";
+  row.provider = "test";
+  row.list_unit_price = Money::parse("24 USD");
+  row.source = "bench";
+  row.price_id = make_price_id(row);
+  return row;
+}
+
+/// Makes a hard budget that nothing here can use up.
+inline BudgetId make_budget(Ledger& ledger, const std::string& budget_id) {
+  BudgetRecord budget;
+  budget.budget_id = BudgetId{budget_id};
+  budget.created_by = "bench";
+  BudgetTerms terms;
+  terms.limit = Money::parse("1000000 USD");
+  ledger.ensure_budget(budget, terms);
+  return budget.budget_id;
 }
 
 }  // namespace finops::bench

@@ -38,8 +38,8 @@ void set_parent(const LedgerHandle& self, const std::string& child_id, const std
   self->set_parent(membership);
 }
 
-std::string request_budget(const LedgerHandle& self, BudgetRequest request,
-                           const py::object& expires_in) {
+std::string add_request(const LedgerHandle& self, BudgetRequest request,
+                        const py::object& expires_in) {
   const std::optional<Nanoseconds> span = from_optional_timedelta(expires_in);
   request.request_id = RequestId{random_id_text(8)};
   request.requested_at = utc_now();
@@ -149,7 +149,7 @@ void bind_budget_calls(py::class_<LedgerHandle>& type) {
       .def("set_parent", &set_parent, py::arg("child_id"), py::arg("parent_id"), py::kw_only(),
            py::arg("who"), Release())
       .def(
-          "request_budget",
+          "add_request",
           [](const LedgerHandle& self, const std::string& budget_id, const Money& amount,
              const std::string& who, const std::string& why, const std::string& run_id,
              const py::object& expires_in) {
@@ -159,7 +159,7 @@ void bind_budget_calls(py::class_<LedgerHandle>& type) {
             request.amount = amount;
             request.who = who;
             request.why = why;
-            return request_budget(self, std::move(request), expires_in);
+            return add_request(self, std::move(request), expires_in);
           },
           py::arg("budget_id"), py::arg("amount"), py::kw_only(), py::arg("who"), py::arg("why"),
           py::arg("run_id") = "", py::arg("expires_in") = py::none())

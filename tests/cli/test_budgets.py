@@ -49,6 +49,8 @@ def test_the_scarcest_budget_pauses_and_is_the_one_to_ask(cli: Cli) -> None:
     _, errors = cli("run", *PRICED, *SHORT, "--no-wait", "--", "sleep", "60", expect=75)
     assert 'finops budget request team:research "2 USD"' in errors
     assert amount(budget(cli, "team:research")["overspent"]) == 0
+    (row,) = cli.json("ps")["runs"]
+    assert row["budget"]["budget_id"] == "team:research", "ps shows the scarcest, not its own"
     _, errors = cli("run", *PRICED, *SHORT, "--", "sleep", "60", expect=1)
     assert "team:research" in errors
 
@@ -187,8 +189,7 @@ def test_ledgers_of_two_hosts_become_one(cli: Cli, tmp_path: pathlib.Path) -> No
     assert "exists" in errors
 
 
-def test_amounts_in_a_day_roll_over(cli: Cli) -> None:
-    # The limit of the day is what `show` counts with, whatever was spent before today.
+def test_a_daily_budget_shows_its_day(cli: Cli) -> None:
     cli("budget", "set", "project:vision", "100 USD", "--period", "day")
     cli("run", *PRICED, "--", "sleep", "0.2")
     one = budget(cli, "project:vision")

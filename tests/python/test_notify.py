@@ -54,7 +54,7 @@ class World:
 
     def ask(self, why: str, budget_id: str = BUDGET) -> str:
         """One more notice."""
-        return self.ledger.request_budget(budget_id, finops.Money(1), who="ann", why=why)
+        return self.ledger.add_request(budget_id, finops.Money(1), who="ann", why=why)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "finops.cli.main", "notify", *arguments]

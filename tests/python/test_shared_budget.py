@@ -105,7 +105,7 @@ def test_a_paused_run_goes_on_after_an_approval(
     scripts.run(train("0.02 USD"), expect=75)
     scripts.run(train("0.02 USD", "True"), expect=3)
     ledger = Ledger(str(home / "ledger.db"))
-    request_id = ledger.request_budget("experiment:p/e", Money("0.01"), who="me", why="go on")
+    request_id = ledger.add_request("experiment:p/e", Money("0.01"), who="me", why="go on")
     ledger.rule_request(request_id, is_approved=True, who="lead", why="fine")
     resumed = scripts.run(train("0.03 USD", "True"), expect=75)
     run_id, attempt_number = resumed.stdout.split()

@@ -1,9 +1,8 @@
 // process_table.hpp - the processes of this host, read from /proc once for whoever asks about many.
 //
-// Owns: ProcessEntry, ProcessTable, start_environment. Does not own: who a process is beyond its
-// pid (process.hpp), what a run uses (detect).
-// pid (process.hpp), what a run uses (detect). Invariants: a reused pid is not taken for the old
-// process; every walk ends, whatever /proc says.
+// Owns: ProcessEntry, ProcessTable, start_environment.
+// Does not own: who a process is beyond its pid (process.hpp), what a run uses (detect).
+// Invariants: a reused pid is not taken for the old process; every walk ends, whatever /proc says.
 #pragma once
 
 #include <sys/types.h>

@@ -1,9 +1,8 @@
 // process_usage.hpp - CPU time and memory of a run's processes.
 //
-// Owns: ProcessMeter. Does not own: reading /proc (base), whose process it is (the page says),
-// GPUs. Invariants: one walk of the process table serves all runs; a reused pid is not taken for
-// the old process; use is never negative, and a process that ended between two looks takes nothing
-// away from the use of the others.
+// Owns: ProcessMeter. Does not own: reading /proc (base), whose process it is (the page), GPUs.
+// Invariants: a reused pid is not taken for the old process; use is never negative, and a process
+// that ended between two looks takes nothing away from the use of the others.
 #pragma once
 
 #include <sys/types.h>

@@ -53,7 +53,7 @@ def request(
     found = ledger.budget(budget_id)
     if found is None:
         raise NotFound(f'{budget} has no budget; make one: finops budget set {budget} "5 USD"')
-    asked = ledger.request_budget(
+    asked = ledger.add_request(
         budget_id, Money.parse(amount), who=user_name(), why=why, run_id=run, expires_in=expires
     )
     made = next(one for one in ledger.requests() if one.request_id == asked)

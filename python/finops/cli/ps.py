@@ -19,10 +19,11 @@ from typer.core import TyperCommand
 
 from finops import DEFAULT_SILENCE_LIMIT, Money
 from finops.errors import FinopsError
-from finops.ledger import BudgetSummary, DecisionRecord, Ledger, RunSummary, budget_id_of
+from finops.ledger import BudgetSummary, DecisionRecord, Ledger, RunSummary
 from finops.live import LiveRun, live_path, live_runs
 
 from .options import HomeOption, JsonOption, find_ledger, home_path
+from .ps_budgets import budgets_left, chains_of, scarcest
 from .render import (
     fields_json,
     format_span,
@@ -75,10 +76,10 @@ class Row:
     cost: Money | None
     has_unpriced: bool
     price_per_hour: Money | None
-    budget: BudgetSummary | None
-    budget_left: Money | None
     since_progress: timedelta | None
     last_word: str
+    budget: BudgetSummary | None = None  # of its chain the one with least left
+    budget_left: Money | None = None
     last_decision: DecisionRecord | None = None
     long_running_reason: str = ""
     live: LiveRun | None = None
@@ -156,18 +157,26 @@ def gather(home: str, *, show_all: bool) -> Overview:
         warnings.append(f"the ledger cannot be read: {error}")
     pages.sort(key=_dearest_first)
     costs = {page.attempt_id: _cost_of(page, ledger, runs.get(page.run_id)) for page in pages}
-    left = _budgets_left(budgets, pages, costs, runs)
+    shown = {page.run_id for page in pages}
+    others = _others(runs, shown, show_all=show_all)
+    shown_ids = [*shown, *(run.run.run_id for run in others)]
+    chains = chains_of(ledger, shown_ids) if ledger and budgets else {}
+    left = budgets_left(budgets, pages, chains, costs, runs)
     rows = [
         replace(
-            _live_row(page, costs[page.attempt_id], budgets, left),
+            _live_row(page, costs[page.attempt_id]),
             last_decision=decisions.get(page.attempt_id),
             long_running_reason=reasons.get(page.attempt_id, ""),
         )
         for page in pages
     ]
     rows = [replace(row, last_word=last_word_of(row)) for row in rows]
-    shown = {row.run_id for row in rows}
-    rows += [_ended_row(run, budgets, left) for run in _others(runs, shown, show_all=show_all)]
+    rows += [_ended_row(run) for run in others]
+    found = [scarcest(chains.get(row.run_id, ()), budgets, left) for row in rows]
+    rows = [
+        replace(row, budget=budget, budget_left=left[budget.budget_id] if budget else None)
+        for row, budget in zip(rows, found, strict=True)
+    ]
     return Overview(rows, damaged, warnings)
 
 
@@ -223,12 +232,7 @@ def _others(runs: Mapping[str, RunSummary], shown: set[str], *, show_all: bool) 
     return found[:_RECENT_COUNT]
 
 
-def _live_row(
-    page: LiveRun,
-    cost: Money | None,
-    budgets: Mapping[str, BudgetSummary],
-    left: Mapping[str, Money],
-) -> Row:
+def _live_row(page: LiveRun, cost: Money | None) -> Row:
     return Row(
         run_id=page.run_id,
         experiment=f"{page.project}/{page.experiment}",
@@ -239,8 +243,6 @@ def _live_row(
         cost=cost,
         has_unpriced=cost is None,
         price_per_hour=page.price_per_hour,
-        budget=budgets.get(page.budget_id),
-        budget_left=left.get(page.budget_id),
         since_progress=page.since_progress if page.reports else None,
         last_word=page.reason,
         live=page,
@@ -260,32 +262,8 @@ def _cost_of(page: LiveRun, ledger: Ledger | None, run: RunSummary | None) -> Mo
     return cost
 
 
-def _budgets_left(
-    budgets: Mapping[str, BudgetSummary],
-    pages: list[LiveRun],
-    costs: Mapping[str, Money | None],
-    runs: Mapping[str, RunSummary],
-) -> dict[str, Money]:
-    """What is left of each budget now: live runs have used more than is settled by now."""
-    left = {budget_id: budget.limit - budget.spent for budget_id, budget in budgets.items()}
-    for page in pages:
-        cost, run = costs[page.attempt_id], runs.get(page.run_id)
-        known = left.get(page.budget_id)
-        if cost is None or known is None or cost.currency != known.currency:
-            continue
-        settled = run.metered_cost if run is not None else None
-        has_settled = settled is not None and settled.currency == cost.currency
-        unsettled = cost - settled if has_settled and settled is not None else cost
-        if unsettled > Money(0, cost.currency):
-            left[page.budget_id] = known - unsettled
-    return left
-
-
-def _ended_row(
-    run: RunSummary, budgets: Mapping[str, BudgetSummary], left: Mapping[str, Money]
-) -> Row:
+def _ended_row(run: RunSummary) -> Row:
     experiment = f"{run.run.project}/{run.run.experiment}"
-    budget_id = budget_id_of(run.run.project, run.run.experiment)
     return Row(
         run_id=run.run.run_id,
         experiment=experiment,
@@ -296,8 +274,6 @@ def _ended_row(
         cost=run.metered_cost,
         has_unpriced=run.metered_cost is None or run.unpriced_time > timedelta(0),
         price_per_hour=None,
-        budget=budgets.get(budget_id),
-        budget_left=left.get(budget_id),
         since_progress=None,
         last_word=run.reason,
         ended=run,
