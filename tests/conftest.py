@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 
 import pytest
 import skip_policy
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_skips] = []
     config.stash[_refused] = []
     config.pluginmanager.register(_SkipRecorder(config.stash[_skips]), "finops-skip-recorder")
+    # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _SkipRecorder:
