@@ -49,7 +49,8 @@ constexpr std::array<const char*, 6> kNewTables{"budget_terms", "budget_parents"
                                                 "notices",      "notice_deliveries",
                                                 "telemetry",    "merged_attempts"};
 
-// Balances get a row for each window; holds say what each attempt holds of each budget.
+// Balances get a row for each window; holds say what each attempt holds of each budget. The views
+// show periods, dry runs and notices.
 constexpr const char* kNewCaches = R"sql(
 DROP VIEW report_budgets;
 ALTER TABLE budget_balances RENAME TO old_balances;
@@ -92,6 +93,12 @@ SELECT b.budget_id, b.period, b.currency, b.is_hard,
   printf('%d.%012d', available_units, available_picos) AS available,
   printf('%d.%012d', overspent_units, overspent_picos) AS overspent
 FROM budgets b JOIN budget_balances USING (budget_id);
+DROP VIEW report_decisions;
+CREATE VIEW report_decisions AS
+SELECT strftime('%Y-%m-%dT%H:%M:%SZ', d.decided_at_ns / 1000000000, 'unixepoch') AS decided_at,
+  r.project, r.experiment, r.name, a.run_id, d.attempt_id, d.directive, d.rule, d.rung, d.reason,
+  d.decided_by, d.is_dry_run
+FROM decisions d JOIN attempts a USING (attempt_id) JOIN runs r USING (run_id);
 CREATE VIEW report_notices AS
 SELECT number, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at_ns / 1000000000, 'unixepoch')
   AS recorded_at, kind, budget_id, attempt_id, text FROM notices;
