@@ -27,6 +27,7 @@ const std::chrono::seconds kRun{bench::is_short() ? 1 : 2};
 
 std::vector<BudgetId> make_budgets(Ledger& ledger, std::int64_t count) {
   std::vector<BudgetId> ids;
+  ids.reserve(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
     ids.push_back(bench::make_budget(ledger, "team:t" + std::to_string(i)));
   }
