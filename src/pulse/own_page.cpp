@@ -13,31 +13,19 @@
 #include <thread>
 
 #include "finops/base/error.hpp"
+#include "finops/base/per_process.hpp"
 #include "pulse/record_lock.hpp"
 
 namespace finops::pulse {
 namespace {
 
-// Which pages this process holds. After a fork the child's copy says nothing about the child.
+// Which pages this process holds.
 struct Registry {
   std::mutex mutex;
-  pid_t owner = getpid();
   std::set<std::string> paths;
 };
 
-Registry& registry() {
-  static std::atomic<Registry*> current{new Registry};
-  Registry* known = current.load(std::memory_order_acquire);
-  if (known->owner != getpid()) {
-    auto* fresh = new Registry;  // the parent's mutex may be held by a thread we do not have
-    if (current.compare_exchange_strong(known, fresh)) {
-      known = fresh;
-    } else {
-      delete fresh;
-    }
-  }
-  return *known;
-}
+Registry& registry() { return per_process<Registry>(); }
 
 void remember(const std::string& path) {
   const std::lock_guard<std::mutex> guard(registry().mutex);
