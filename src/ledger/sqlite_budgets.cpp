@@ -184,8 +184,11 @@ void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& 
   check_terms(terms, budget.currency);
   write([&] {
     if (const std::optional<BudgetRecord> known = find_budget(budget.budget_id)) {
-      const Money limit = load_terms(budget.budget_id).limit;
-      const bool same = known->currency == budget.currency && limit == terms.limit &&
+      const std::vector<BudgetTermsChange> history = terms_history(budget.budget_id);
+      const Money limit = history.back().terms.limit;
+      // A script that resumes after an approval still says what it said at its first start.
+      const bool has_limit = terms.limit == limit || terms.limit == history.front().terms.limit;
+      const bool same = known->currency == budget.currency && has_limit &&
                         known->is_hard == budget.is_hard && known->period == budget.period;
       const auto describe = [](bool is_hard, const Money& amount, const Period& period) {
         return std::string(is_hard ? "hard" : "soft") + " limit of " + amount.str() +

@@ -51,10 +51,25 @@ AttemptEnd CommandRun::end_of(Ledger& ledger, int exit_code, UtcTime now) const 
   return end;
 }
 
+// In the page first: if the ledger cannot take the end now, whoever settles the attempt later knows
+// when it was, and charges nothing beyond.
+void CommandRun::say_goodbye(int exit_code) {
+  pulse::PageLayout& page = page_->page();
+  page.group.ended_after_ns.store(ended_after_->count(), std::memory_order_relaxed);
+  const pulse::ProcessState said = page.process.state.load(std::memory_order_acquire);
+  if (said == pulse::ProcessState::Running) {
+    page.process.state.store(exit_code == 0             ? pulse::ProcessState::Finished
+                             : exit_code == kExitPaused ? pulse::ProcessState::Paused
+                                                        : pulse::ProcessState::Failed,
+                             std::memory_order_release);
+  }
+}
+
 RunStatus CommandRun::child_ended(agent::Agent& agent, int exit_code) {
   const ClockReading now = SystemClock{}.now();
   ended_after_ = now.boot - info().started_at.boot;
   RunStatus status = exit_code == 0 ? RunStatus::FINISHED : RunStatus::FAILED;
+  say_goodbye(exit_code);
   if (page_->is_on_disk()) {
     try {
       agent::TickReport imported;  // what was decided while the ledger was away explains the end

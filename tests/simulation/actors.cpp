@@ -143,6 +143,7 @@ int World::train(Job& job) {
       if (is_child) {
         return 1;
       }
+      ask_for_more(job, error);
       kernel_.sleep_for(random_.between(seconds{20}, minutes{4}));
       continue;
     }
@@ -162,6 +163,30 @@ int World::train(Job& job) {
     kernel_.sleep_for(random_.between(seconds{10}, minutes{3}));
   }
   return 0;
+}
+
+// `finops budget request`, of every budget above the job.
+void World::ask_for_more(const Job& job, const Error& refusal) {
+  if (refusal.code() != ErrorCode::BudgetExhausted || kernel_.random.one_in(2)) {
+    return;
+  }
+  try {
+    const UtcTime now = kernel_.clocks().utc;
+    const std::unique_ptr<Ledger> ledger = open_ledger(home_ + "/ledger.db", {});
+    for (const BudgetSummary& found :
+         ledger->budget_chain(job.options.project, job.options.experiment, "root", now)) {
+      BudgetRequest request;
+      request.request_id = RequestId{random_id_text(8)};
+      request.budget_id = found.budget.budget_id;
+      request.amount = Money::parse("11 USD");
+      request.who = "root";
+      request.why = "it is not done";
+      request.requested_at = now;
+      ledger->add_request(request);
+    }
+  } catch (const Error& error) {
+    kernel_.note(std::string("cannot ask: ") + error.what());
+  }
 }
 
 // One step of training. False: the run has ended.
@@ -299,6 +324,7 @@ int World::supervise(Job& job) {
       command = CommandRun::start(job.options);
     } catch (const Error& error) {
       kernel_.note(std::string("is refused: ") + error.what());
+      ask_for_more(job, error);
       kernel_.sleep_for(minutes{1});
       continue;
     }
@@ -325,7 +351,11 @@ int World::supervise(Job& job) {
       kernel_.sleep_for(options.interval);
     }
     const Nanoseconds before = kernel_.now() - command->info().started_at.boot;
-    command->child_ended(agent, child.exit_code);
+    const RunStatus status = command->child_ended(agent, child.exit_code);
+    kernel_.note("reports its command as " + std::string(run_status_name(status)));
+    for (const std::string& warning : command->warnings()) {
+      kernel_.note("warns: " + warning);
+    }
     truth.finished_after_at_least = before;
     truth.finished_after_at_most = kernel_.now() - command->info().started_at.boot;
     kernel_.sleep_for(seconds{30});

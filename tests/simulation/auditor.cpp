@@ -56,6 +56,7 @@ bool Auditor::open() {
     close();
     return false;
   }
+  sqlite3_busy_timeout(connection_, 0);
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (count("SELECT count(*) FROM sqlite_schema WHERE name='accounts'") != 1) {
     close();
@@ -72,15 +73,15 @@ void Auditor::close() {
 std::vector<Auditor::Row> Auditor::rows(const std::string& sql) {
   std::vector<Row> found;
   sqlite3_stmt* statement = nullptr;
-  const int prepared = sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr);
-  if (prepared == SQLITE_BUSY) {
-    return found;  // somebody recovers the log: looked at later
+  int code = sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr);
+  is_blocked_ = code == SQLITE_BUSY || code == SQLITE_PROTOCOL;
+  if (is_blocked_) {
+    return found;  // somebody stands in the middle of a recovery: looked at later
   }
-  if (prepared != SQLITE_OK) {
+  if (code != SQLITE_OK) {
     fail("the auditor cannot read: " + std::string(sqlite3_errmsg(connection_)) + ": " + sql);
     return found;
   }
-  int code = SQLITE_ROW;
   while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
     Row row;
     for (int column = 0; column < sqlite3_column_count(statement); ++column) {
@@ -89,7 +90,8 @@ std::vector<Auditor::Row> Auditor::rows(const std::string& sql) {
     }
     found.push_back(std::move(row));
   }
-  if (code != SQLITE_DONE && code != SQLITE_BUSY) {
+  is_blocked_ = code == SQLITE_BUSY || code == SQLITE_PROTOCOL;
+  if (code != SQLITE_DONE && !is_blocked_) {
     fail("the auditor cannot read: " + std::string(sqlite3_errmsg(connection_)) + ": " + sql);
   }
   sqlite3_finalize(statement);
@@ -121,7 +123,13 @@ void Auditor::the_ledger_is_written(const DiskCall& call) {
 }
 
 void Auditor::after_turn() {
-  if (std::exchange(is_changed_, false) && open()) {
+  if (is_changed_ && open() && can_read()) {
+    is_changed_ = false;
+    for (const auto& [attempt_id, condition] : std::exchange(unchecked_signals_, {})) {
+      if (!is_recorded(attempt_id, condition)) {
+        fail(attempt_id + " got a signal and no decision is recorded");
+      }
+    }
     check_balances();
     check_holds();
     check_charges();
@@ -130,12 +138,17 @@ void Auditor::after_turn() {
       check_all();
     }
   }
-  if (kernel_.random.one_in(8)) {
+  if (kernel_.random.one_in(8) && open() && can_read()) {
     check_directives();
   }
   if (truth_.serving.size() > 1) {
     fail("two agents serve at once");
   }
+}
+
+bool Auditor::can_read() {
+  (void)rows("SELECT count(*) FROM accounts");
+  return !is_blocked_;
 }
 
 void Auditor::power_was_lost() {
@@ -155,6 +168,9 @@ void Auditor::check_all() {
     if (!truth_.acknowledged.empty()) {
       fail("the ledger is gone, and with it: " + truth_.acknowledged.front().what);
     }
+    return;
+  }
+  if (!can_read()) {
     return;
   }
   checked_acknowledged_ = 0;
@@ -321,7 +337,10 @@ void Auditor::a_signal_is_sent(Process& sender, Process& target, int signal_numb
     attempt = &truth_.attempts.at(carried->second);
   }
   const std::string rungs = signal_number == SIGKILL ? "rung='SIGKILL'" : "rung IN ('SIGTERM','SIGKILL')";
-  if (!is_recorded(attempt->info.attempt_id.str(), rungs)) {
+  const std::string& id = attempt->info.attempt_id.str();
+  if (!open() || !can_read()) {
+    unchecked_signals_.emplace_back(id, rungs);
+  } else if (!is_recorded(id, rungs)) {
     fail(target.name + " gets signal " + std::to_string(signal_number) +
          " and no decision is recorded");
   }
@@ -350,7 +369,7 @@ void Auditor::check_attempts() {
            " ns and is charged for " + row[2]);
     }
     const std::int64_t lived =
-        (attempt.last_call.monotonic - attempt.info.started_at.monotonic).count();
+        (attempt.last_progress.monotonic - attempt.info.started_at.monotonic).count();
     if (attempt.is_page_untouched && settled < lived - kCoarse) {
       fail(row[0] + " lived for at least " + std::to_string(lived) + " ns and is charged for " +
            row[2]);
@@ -365,6 +384,7 @@ void Auditor::check_overspend() {
                              "GROUP BY b.budget_id HAVING sum(overspent_units) > 0 OR "
                              "sum(overspent_picos) > 0")) {
     Wide bound = 0;
+    std::string parts;
     for (const Row& link : rows("SELECT attempt_id, settled_ns FROM attempt_budgets JOIN accounts "
                                 "USING (attempt_id) WHERE budget_id='" + row[0] + "'")) {
       const auto found = truth_.attempts.find(link[0]);
@@ -381,11 +401,15 @@ void Auditor::check_overspend() {
       actual.stop_time = attempt.told_at.has_value()
                              ? std::max(Nanoseconds::zero(), end - after_start(*attempt.told_at))
                              : Nanoseconds::zero();
-      bound += budget::overspend_bound(*agent::rate_of(attempt.info), actual, reserved)
-                   .picos();
+      const Money own = budget::overspend_bound(*agent::rate_of(attempt.info), actual, reserved);
+      bound += own.picos();
+      parts += "; " + link[0] + " gap " + std::to_string(actual.check_gap / std::chrono::seconds{1}) +
+               " s, stop " + std::to_string(actual.stop_time / std::chrono::seconds{1}) + " s: " +
+               own.str();
     }
     if (const Wide overspent = picos(row[1], row[2]); overspent > bound) {
-      fail(row[0] + " is overspent by " + shown(overspent) + ", the bound is " + shown(bound));
+      fail(row[0] + " is overspent by " + shown(overspent) + ", the bound is " +
+           shown(bound) + parts);
     }
   }
 }

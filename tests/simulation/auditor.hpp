@@ -55,14 +55,16 @@ class Auditor {
   void check_directives();
   void check_attempts();
   void check_overspend();
-  void check_one_writer();
-  bool is_recorded(const std::string& attempt_id, const std::string& rungs);
+  bool is_recorded(const std::string& attempt_id, const std::string& condition);
+  bool can_read();
 
   Kernel& kernel_;
   Truth& truth_;
   std::string home_;
   sqlite3* connection_ = nullptr;
   bool is_changed_ = false;
+  bool is_blocked_ = false;  ///< the last query could not be answered now
+  std::vector<std::pair<std::string, std::string>> unchecked_signals_;
   std::int64_t last_decision_ = 0;
   std::size_t checked_acknowledged_ = 0;
   std::vector<std::string> failures_;

@@ -69,7 +69,8 @@ struct DiskCalls {
   static int file_control(sqlite3_file*, int, void*) { return SQLITE_NOTFOUND; }
   static int sector_size(sqlite3_file*) { return Storage::kSectorSize; }
   // Promises nothing: a write may be torn, and SQLite pads the log to whole sectors.
-  static int characteristics(sqlite3_file*) { return 0; }
+  // As the unix VFS says by default: a torn write harms nothing beside it.
+  static int characteristics(sqlite3_file*) { return SQLITE_IOCAP_POWERSAFE_OVERWRITE; }
 
   // Locks.
   static int lock(sqlite3_file* file, int level) {

@@ -26,7 +26,7 @@ Fiber::Fiber(std::function<void()> body) : body_(std::move(body)) {
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack_;
   context_.uc_stack.ss_size = kStackSize;
-  context_.uc_link = &resumer_;
+  context_.uc_link = nullptr;  // it leaves by yield
   makecontext(&context_, &Fiber::enter, 0);
 }
 
@@ -50,14 +50,22 @@ void Fiber::swap_exceptions(Exceptions& mine) {
 void Fiber::resume() {
   running = this;
   swap_exceptions(exceptions_);
-  swapcontext(&resumer_, &context_);
+  // swapcontext asks the kernel for the signal mask each time; only the first entry needs it.
+  if (_setjmp(resumer_) == 0) {
+    if (std::exchange(has_begun_, true)) {
+      _longjmp(here_, 1);
+    }
+    setcontext(&context_);
+  }
   swap_exceptions(exceptions_);
   running = nullptr;
 }
 
 void Fiber::yield() {
   Fiber* self = running;
-  swapcontext(&self->context_, &self->resumer_);
+  if (_setjmp(self->here_) == 0) {
+    _longjmp(self->resumer_, 1);
+  }
 }
 
 }  // namespace finops::simulation

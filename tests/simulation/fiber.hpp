@@ -5,6 +5,7 @@
 // is killed does not; what its stack owned leaks, which is why every seed has a process of its own.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstddef>
@@ -37,7 +38,9 @@ class Fiber {
   std::function<void()> body_;
   void* stack_ = nullptr;
   ucontext_t context_{};
-  ucontext_t resumer_{};
+  jmp_buf here_{};
+  jmp_buf resumer_{};
+  bool has_begun_ = false;
   Exceptions exceptions_;
   bool has_ended_ = false;
 };

@@ -128,8 +128,9 @@ void Kernel::kill(Process& process) {
 
 void Kernel::signal(Process& process, int signal_number) {
   note("signal " + std::to_string(signal_number) + " to " + process.name);
-  if (running_ != nullptr && on_signal) {
-    on_signal(*running_, process, signal_number);
+  if (Process* sender = std::exchange(running_, nullptr); sender != nullptr) {
+    on_signal(*sender, process, signal_number);  // it looks from outside all processes
+    running_ = sender;
   }
   if (signal_number == SIGKILL) {
     kill(process);
@@ -198,8 +199,7 @@ void Kernel::pause() { Fiber::yield(); }
 
 void Kernel::sleep_for(Nanoseconds span) {
   if (running_ == nullptr) {
-    now_ += span;
-    return;
+    return;  // the auditor's time does not count
   }
   running_->wake_at = now_ + std::max(span, Nanoseconds{microseconds{1}});
   pause();

@@ -52,13 +52,17 @@ struct Truth {
   std::uint64_t boot = 1;
   std::vector<std::uint64_t> serving;  ///< processes whose agent serves
 
+  /// The newest attempt that the process owns or reports for; null: none.
   AttemptTruth* of_process(std::uint64_t serial) {
+    AttemptTruth* newest = nullptr;
     for (auto& [id, attempt] : attempts) {
-      if (attempt.process == serial || attempt.reporter == serial) {
-        return &attempt;
+      const bool is_its = attempt.process == serial || attempt.reporter == serial;
+      if (is_its && (newest == nullptr ||
+                     attempt.info.started_at.boot > newest->info.started_at.boot)) {
+        newest = &attempt;
       }
     }
-    return nullptr;
+    return newest;
   }
 };
 

@@ -12,6 +12,7 @@
 
 #include "auditor.hpp"
 #include "finops/agent/agent.hpp"
+#include "finops/base/error.hpp"
 #include "finops/tracker/command_run.hpp"
 #include "finops/tracker/run.hpp"
 #include "kernel.hpp"
@@ -85,6 +86,7 @@ class World {
   void note_report(const agent::TickReport& report);
   bool step_on(Run& run, Job& job, AttemptTruth& truth);
   bool obey(Run& run, Job& job, AttemptTruth& truth, Directive told);
+  void ask_for_more(const Job& job, const Error& refusal);
   void extras(Run& run, AttemptTruth& truth);
   void end(Run& run, AttemptTruth& truth, RunStatus status);
 

@@ -117,7 +117,8 @@ class Ledger {
 
   // Budgets.
 
-  /// Creates the budget; an equal one is a no-op, another limit, kind, period or currency is an
+  /// Creates the budget; an equal one is a no-op, and so is the limit that it was created with
+  /// after an approval has raised it. Another limit, kind, period or currency is an
   /// Error(BudgetMismatch): a limit is changed by change_terms or a request, never in passing.
   /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense.
   virtual void ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) = 0;

@@ -41,6 +41,7 @@ class CommandRun {
 
  private:
   explicit CommandRun(tracker::BegunAttempt begun);
+  void say_goodbye(int exit_code);
   [[nodiscard]] AttemptEnd end_of(Ledger& ledger, int exit_code, UtcTime now) const;
 
   std::shared_ptr<pulse::OwnPage> page_;
