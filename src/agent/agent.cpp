@@ -214,6 +214,7 @@ TickReport Agent::tick() {
   judge_all(live, now, report);
   if (is_serving()) {
     look_after_orphans(live, now, report);
+    conclude_lost(now, report);
     settle_suspects(now, report);
   }
   if (options_.usage != nullptr) {

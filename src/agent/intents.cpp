@@ -196,16 +196,27 @@ bool IntentJournal::open_file() {
 }
 
 std::vector<IntentJournal::Slot> IntentJournal::slots() const {
-  std::vector<RawRecord> records(kRecordCount);
-  if (pread(descriptor_, records.data(), kFileSize, 0) != kFileSize) {
-    return {};  // nothing is known of it: nothing is imported, and nothing overwritten
-  }
+  // Slots are taken into use in their order, so that a block without a record ends what there is to
+  // read: every round of an agent asks, and nearly always there is nothing.
+  constexpr std::size_t kBlock = 16;
   std::vector<Slot> all(kRecordCount);
+  std::array<RawRecord, kBlock> records{};
+  bool is_used = true;
   for (std::size_t index = 0; index < kRecordCount; ++index) {
     Slot& slot = all[index];
     slot.index = index;
-    slot.raw = records[index];
-    slot.is_whole = slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
+    if (is_used && index % kBlock == 0) {
+      const auto offset = static_cast<off_t>(index * kRecordSize);
+      if (pread(descriptor_, records.data(), sizeof records, offset) != sizeof records) {
+        return {};  // nothing is known of it: nothing is imported, and nothing overwritten
+      }
+      is_used = std::ranges::any_of(
+          records, [](const RawRecord& record) { return record.magic == kMagic; });
+    }
+    if (is_used) {
+      slot.raw = records.at(index % kBlock);
+      slot.is_whole = slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
+    }
   }
   return all;
 }

@@ -57,7 +57,8 @@ Rule money_rule(const RunState& state) {
 Decision money_decision(const RunState& state, BootTime now) {
   const Nanoseconds elapsed = now - state.started_at;
   // Counted back from the end of the money, which no settlement moves.
-  const Nanoseconds last = state.lease.ends_at - state.terms.billing_quantum;
+  const Nanoseconds last = state.lease.ends_at - state.terms.billing_quantum -
+                           std::min(state.look_gap, state.terms.stop_time / 3);
   const Nanoseconds half_way = last - state.terms.stop_time / 2;
   Decision decision{.directive = elapsed < half_way ? Directive::CHECKPOINT : Directive::PAUSE,
                     .rule = money_rule(state),

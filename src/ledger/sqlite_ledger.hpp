@@ -79,6 +79,7 @@ class SqliteLedger final : public Ledger {
   std::vector<AttemptSummary> attempts(const RunId& run_id) override;
   std::optional<AttemptRecord> attempt(const AttemptId& attempt_id) override;
   std::vector<SuspectAttempt> suspects() override;
+  std::vector<OpenAttempt> open_attempts() override;
   std::vector<UnpricedAttempt> unpriced_attempts() override;
   std::vector<BudgetSummary> budgets(UtcTime now) override;
   std::optional<BudgetSummary> budget(const BudgetId& budget_id, UtcTime now) override;

@@ -221,6 +221,31 @@ std::vector<SuspectAttempt> SqliteLedger::suspects() {
   return suspects;
 }
 
+std::vector<OpenAttempt> SqliteLedger::open_attempts() {
+  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  std::vector<OpenAttempt> open;
+  Statement rows = database_->prepare(
+      "SELECT attempt_id, a.host, a.boot_id, a.pid, a.start_ticks, a.started_utc_ns, "
+      "a.started_boot_ns, a.started_monotonic_ns, c.settled_ns, c.epoch FROM accounts c JOIN "
+      "attempts a USING (attempt_id) WHERE c.state <> 'SETTLED' AND c.state='OPEN' AND attempt_id "
+      "NOT IN (SELECT attempt_id FROM merged_attempts)");
+  while (rows.step()) {
+    OpenAttempt attempt;
+    attempt.attempt_id = AttemptId{rows.text()};
+    attempt.host = rows.text();
+    attempt.process.boot_id = rows.text();
+    attempt.process.pid = static_cast<pid_t>(rows.integer());
+    attempt.process.start_ticks = static_cast<std::uint64_t>(rows.integer());
+    attempt.started_at.utc = rows.utc();
+    attempt.started_at.boot = BootTime{rows.nanoseconds()};
+    attempt.started_at.monotonic = MonotonicTime{rows.nanoseconds()};
+    attempt.settled = rows.nanoseconds();
+    attempt.epoch = rows.integer();
+    open.push_back(std::move(attempt));
+  }
+  return open;
+}
+
 std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   std::vector<UnpricedAttempt> unpriced;

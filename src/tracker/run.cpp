@@ -407,7 +407,7 @@ void Run::conclude(RunStatus status, const std::string& reason) {
   // CLOCK_MONOTONIC stands still while the host is suspended: the end needs a clock that does not.
   group_->ended_after_ns.store(ended_after_.count(), std::memory_order_relaxed);
   process_->state.store(worst, std::memory_order_release);
-  if (info().is_command || home_path_.empty() || !page_->is_on_disk()) {
+  if (info().is_command || home_path_.empty()) {
     return;  // `finops run` sees the end of its child and settles
   }
   conclude_in_ledger(end, why, now.utc);

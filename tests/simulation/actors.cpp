@@ -87,6 +87,11 @@ int World::guard() {
       truth_.serving.push_back(me);
     }
     note_report(agent.tick());
+    if (agent.is_serving()) {
+      for (auto& [id, truth] : truth_.attempts) {
+        truth.looked_at(kernel_.now());
+      }
+    }
     kernel_.sleep_for(options.interval);
   }
 }
@@ -346,8 +351,14 @@ int World::supervise(Job& job) {
         kernel_.running()->pid);
     child.dies_of_term = [&job] { return job.dies_of_term; };
     while (child.is_alive) {
-      note_report(command->tick(agent));
-      truth.calls(kernel_.clocks());
+      const agent::TickReport report = command->tick(agent);
+      note_report(report);
+      if (report.page_count > 0) {
+        truth.looked_at(kernel_.now());
+      }
+      if (!job.reports) {
+        truth.calls(kernel_.clocks());
+      }
       kernel_.sleep_for(options.interval);
     }
     const Nanoseconds before = kernel_.now() - command->info().started_at.boot;

@@ -110,21 +110,21 @@ void Auditor::the_ledger_is_written(const DiskCall& call) {
   is_changed_ = true;
   // One writer or checkpointer at a time: whoever writes holds the ledger's own lock.
   const std::string path(call.path);
-  if (!path.ends_with("ledger.db") && !path.ends_with("ledger.db-wal")) {
-    return;
-  }
-  struct stat info{};
-  const bool has_lock_file = stat((home_ + "/ledger.db.lock").c_str(), &info) == 0;
-  const std::uint64_t holder =
-      has_lock_file ? kernel_.locks.holder({info.st_dev, info.st_ino}) : 0;
-  if (holder != kernel_.running()->serial) {
+  const bool is_the_ledgers = path.ends_with("ledger.db") || path.ends_with("ledger.db-wal");
+  if (is_the_ledgers && lock_holder() != kernel_.running()->serial) {
     fail(kernel_.running()->name + " writes " + path + " without the ledger's lock");
   }
 }
 
+std::uint64_t Auditor::lock_holder() const {
+  struct stat info{};
+  const bool has_file = stat((home_ + "/ledger.db.lock").c_str(), &info) == 0;
+  return has_file ? kernel_.locks.holder({info.st_dev, info.st_ino}) : 0;
+}
+
 void Auditor::after_turn() {
   if (is_changed_ && open() && can_read()) {
-    is_changed_ = false;
+    is_changed_ = lock_holder() != 0;  // its commit may become visible without another write
     for (const auto& [attempt_id, condition] : std::exchange(unchecked_signals_, {})) {
       if (!is_recorded(attempt_id, condition)) {
         fail(attempt_id + " got a signal and no decision is recorded");
@@ -398,6 +398,10 @@ void Auditor::check_overspend() {
       budget::LeaseTerms actual = reserved;
       const Nanoseconds last_call = after_start(attempt.last_call.boot);
       actual.check_gap = std::max(attempt.longest_gap, end - last_call);
+      if (attempt.info.is_command) {  // an agent tells it, and it hears at its next call
+        const BootTime last_look = attempt.last_look.value_or(attempt.info.started_at.boot);
+        actual.check_gap += std::max(attempt.longest_look_gap, end - after_start(last_look));
+      }
       actual.stop_time = attempt.told_at.has_value()
                              ? std::max(Nanoseconds::zero(), end - after_start(*attempt.told_at))
                              : Nanoseconds::zero();

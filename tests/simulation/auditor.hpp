@@ -57,6 +57,7 @@ class Auditor {
   void check_overspend();
   bool is_recorded(const std::string& attempt_id, const std::string& condition);
   bool can_read();
+  [[nodiscard]] std::uint64_t lock_holder() const;
 
   Kernel& kernel_;
   Truth& truth_;

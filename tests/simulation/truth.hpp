@@ -25,6 +25,8 @@ struct AttemptTruth {
   ClockReading last_progress{};      ///< of the last call that says that work went on
   ClockReading last_call{};          ///< of the last call of any kind that lets go of a directive
   Nanoseconds longest_gap{};         ///< boot time between two calls
+  std::optional<BootTime> last_look; ///< of a command: when an agent last looked at it
+  Nanoseconds longest_look_gap{};
   std::optional<BootTime> told_at;   ///< when it first heard that it must stop for money
   BootTime silence_allowed_until{};  ///< expect_silence
   bool has_ledger = false;           ///< it was registered at its start
@@ -34,6 +36,11 @@ struct AttemptTruth {
   bool is_page_untouched = true;   ///< no power loss since its start
   bool is_uncharged_span_released = false;
 
+  void looked_at(BootTime now) {
+    longest_look_gap =
+        std::max(longest_look_gap, now - last_look.value_or(info.started_at.boot));
+    last_look = now;
+  }
   void calls(const ClockReading& now) {
     longest_gap = std::max(longest_gap, now.boot - last_call.boot);
     last_call = now;

@@ -157,6 +157,7 @@ void World::calm_down() {
   kernel_.note("from here on nothing goes wrong");
   kernel_.faults = {};
   ensure_guard();
+  kernel_.spawn("person", [this] { return person(); });
 }
 
 Result World::run(bool prints_trace) {

@@ -129,6 +129,7 @@ class Agent {
                                                                     ClockReading now,
                                                                     TickReport& report);
   void conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report);
+  void conclude_lost(ClockReading now, TickReport& report);
   void forget(const AttemptId& attempt_id);
   void look_after_orphans(const std::vector<Live>& live, ClockReading now, TickReport& report);
   void settle_suspects(ClockReading now, TickReport& report);
@@ -149,6 +150,7 @@ class Agent {
   std::vector<guard::Decision> decisions_;
   bool is_breaker_tripped_ = false;
   std::optional<Notice> untold_notice_;
+  int rounds_until_lost_ = 0;
   std::optional<BootTime> last_round_;
   Nanoseconds last_round_took_{};
   int lock_descriptor_ = -1;

@@ -40,6 +40,9 @@ struct RunState {
   bool is_ledger_away = false;  ///< nobody can be asked for more: the last known lease counts
   budget::LeasePlan lease;
   budget::LeaseTerms terms;
+  /// Until the guard looks again: what must be done before the money ends is done a look earlier,
+  /// though never earlier than a third of the stop time.
+  Nanoseconds look_gap{};
 
   Rung rung = Rung::Watch;  ///< how far the ladder has come, and since when, and why
   Rule rule = Rule::None;

@@ -174,6 +174,8 @@ class Ledger {
   [[nodiscard]] virtual std::optional<AttemptRecord> attempt(const AttemptId& attempt_id) = 0;
   /// Attempts whose account is SUSPECT, for whoever settles them.
   [[nodiscard]] virtual std::vector<SuspectAttempt> suspects() = 0;
+  /// Attempts of this ledger's own whose account is OPEN.
+  [[nodiscard]] virtual std::vector<OpenAttempt> open_attempts() = 0;
   [[nodiscard]] virtual std::vector<UnpricedAttempt> unpriced_attempts() = 0;
   /// All budgets with the accounts of the window that `now` lies in.
   [[nodiscard]] virtual std::vector<BudgetSummary> budgets(UtcTime now) = 0;

@@ -55,6 +55,16 @@ struct SuspectAttempt {
   UtcTime ended_at{};
 };
 
+/// An attempt that has not ended as far as the ledger knows.
+struct OpenAttempt {
+  AttemptId attempt_id;
+  std::string host;
+  ProcessIdentity process;
+  ClockReading started_at{};
+  Nanoseconds settled{};  ///< charged up to here, from its start
+  std::int64_t epoch = 0;
+};
+
 struct UnpricedAttempt {
   AttemptRecord attempt;
   Nanoseconds unpriced_time{};
