@@ -13,9 +13,6 @@
 namespace finops::ledger {
 namespace {
 
-// About 16 MiB of log at 4 KiB a page: long enough to keep commits cheap, short enough to read.
-constexpr int kCheckpointFrames = 4'000;
-
 void create_private_file(const std::string& path) {
   // Created here, so that no moment exists in which others could read it. An existing file is not
   // opened: closing a descriptor of it would drop SQLite's locks in this process.
@@ -145,7 +142,7 @@ void SqliteLedger::commit() {
     refusal_ = std::string("a commit failed: ") + error.what();
     throw;
   }
-  if (database_->wal_frames() > kCheckpointFrames) {
+  if (database_->wal_frames() > options_.checkpoint_frames) {
     database_->checkpoint_passive();
   }
 }

@@ -31,6 +31,9 @@ namespace finops {
 struct LedgerOptions {
   Nanoseconds busy_timeout{std::chrono::seconds{5}};  ///< longest wait for the write lock
   bool read_only = false;  ///< opens with mode=ro; every write throws Error(LedgerUnavailable)
+  /// A commit that leaves more frames than these in the write-ahead log copies them into the file.
+  /// The default is about 16 MiB of log at 4 KiB a page: commits stay cheap, the log quick to read.
+  int checkpoint_frames = 4'000;
 };
 
 /// The state of an attempt's money. OPEN: it runs. SUSPECT: its process is gone and an uncertain
