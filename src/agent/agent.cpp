@@ -156,7 +156,7 @@ std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& 
         !is_serving() && line.agent_epoch.load() != kLonely && line.agent_epoch.load() != 0 &&
         line.back_by_boot_ns.load() >= now.boot.time_since_epoch().count();
     if (!is_served_by_another) {
-      refs.push_back({&own->info(), &own->page(), nullptr});
+      refs.push_back({&own->info(), &own->page(), nullptr, {}});
     }
   }
   if (!is_serving()) {
@@ -168,7 +168,7 @@ std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& 
       report.warnings.push_back("skipped " + rejected.path + ": " + rejected.why);
     }
     for (pulse::ForeignPage* foreign : scanner_.pages()) {
-      refs.push_back({&foreign->info(), &foreign->page(), foreign});
+      refs.push_back({&foreign->info(), &foreign->page(), foreign, {}});
     }
   } catch (const std::exception& error) {
     report.warnings.emplace_back(error.what());
@@ -200,7 +200,7 @@ TickReport Agent::tick() {
       report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
     }
   }
-  conclude_all(ended_, now, report);
+  conclude_all(ended_, report);
   std::vector<AttemptId> vanished;
   for (const auto& [attempt_id, watched] : watched_) {
     if (!watched->seen_in_round) {

@@ -20,6 +20,7 @@ struct Agent::PageRef {
   const pulse::PageInfo* info = nullptr;
   pulse::PageLayout* page = nullptr;
   const pulse::ForeignPage* foreign = nullptr;  // empty: adopted
+  ClockReading ended_by{};                      // read after its end was seen; unset while it lives
 };
 
 struct Agent::Watched {

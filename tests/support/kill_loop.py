@@ -159,14 +159,12 @@ class KillLoop:
         self.writers[victim] = self._writer()
         return unbalanced(self._home) + lost(self._home, theirs)
 
-    def check_all(self) -> list[str]:
+    def check_all(self, *, is_over: bool = False) -> list[str]:
         """Everything that any writer was told, and the whole ledger."""
         for writer in self.writers + self.silent:
             writer.read_into(self.acknowledged)
-        crashes = [crash for writer in self.writers if (crash := writer.crash())]
         return (
-            crashes
-            + lost(self._home, self.acknowledged)
+            lost(self._home, self.acknowledged, is_over=is_over)
             + settled_twice(self._home)
             + unbalanced(self._home)
             + verify(self._home).problems

@@ -124,11 +124,10 @@ class Agent {
                  TickReport& report);
   bool record(DecisionRecord& decision, TickReport& report);
   static void act(const PageRef& ref, const guard::Decision& decision);
-  static Conclusion conclude(Ledger& ledger, const PageRef& ref, ClockReading now);
+  static Conclusion conclude(Ledger& ledger, const PageRef& ref);
   std::vector<std::pair<const PageRef*, Conclusion>> conclude_group(std::span<const PageRef> group,
-                                                                    ClockReading now,
                                                                     TickReport& report);
-  void conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report);
+  void conclude_all(const std::vector<PageRef>& ended, TickReport& report);
   void forget(const AttemptId& attempt_id);
   void look_after_orphans(const std::vector<Live>& live, ClockReading now, TickReport& report);
   void settle_suspects(ClockReading now, TickReport& report);
