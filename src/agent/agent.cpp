@@ -18,6 +18,7 @@ namespace {
 constexpr Nanoseconds kQuickTimeout = std::chrono::milliseconds{500};
 // The longest that a round may take before it counts as a standstill: two waits for the ledger.
 constexpr Nanoseconds kLongestRound = std::chrono::seconds{10};
+constexpr Nanoseconds kSweepEvery = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -163,6 +164,10 @@ std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& 
     return refs;
   }
   try {
+    if (!swept_at_.has_value() || now.boot - *swept_at_ > kSweepEvery) {
+      swept_at_ = now.boot;
+      pulse::remove_unfinished_pages(options_.home.live_path());
+    }
     scanner_.scan();
     for (const pulse::RejectedPage& rejected : scanner_.rejected()) {
       report.warnings.push_back("skipped " + rejected.path + ": " + rejected.why);

@@ -86,6 +86,7 @@ TickReport Agent::settle_dead(std::size_t page_limit) {
   }
   const ClockReading now = clock_.now();
   is_ledger_away_ = false;
+  pulse::remove_unfinished_pages(options_.home.live_path());
   scanner_.scan();
   import_intents(report);
   std::vector<PageRef> ended;

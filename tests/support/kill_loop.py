@@ -124,7 +124,7 @@ class KillLoop:
         self.writers = [self._writer() for _ in range(WRITER_COUNT)]
         self.silent: list[Writer] = []
         self.guard = self._guard()
-        wait_for("a ledger", (home / "ledger.db").exists)
+        wait_for("a first run", lambda: any(w.path.exists() and w.path.stat().st_size for w in self.writers))
 
     def _writer(self, *, silent: bool = False) -> Writer:
         return Writer(self._home, self._folder, self.random.randrange(2**31), silent=silent)

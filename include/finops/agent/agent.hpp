@@ -149,6 +149,7 @@ class Agent {
   bool is_breaker_tripped_ = false;
   std::optional<Notice> untold_notice_;
   std::optional<BootTime> last_round_;
+  std::optional<BootTime> swept_at_;  // when half-made pages were looked for
   Nanoseconds last_round_took_{};
   int lock_descriptor_ = -1;
   std::uint64_t epoch_ = 0;
