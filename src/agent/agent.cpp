@@ -1,8 +1,5 @@
-// agent.cpp - the agent's lock, its ledger, and the order of one round.
+// agent.cpp - the agent's ledger, and the order of one round.
 #include "finops/agent/agent.hpp"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -43,43 +40,6 @@ Agent::Agent(AgentOptions options, const Clock& clock)
   guard::check_policy_book(options_.policies);
 }
 
-Agent::~Agent() {
-  if (lock_descriptor_ >= 0) {
-    close(lock_descriptor_);
-  }
-}
-
-bool Agent::try_serve() {
-  if (is_serving()) {
-    return true;
-  }
-  if (lock_descriptor_ < 0) {
-    lock_descriptor_ = open(options_.home.agent_lock_path().c_str(),
-                            O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock_descriptor_ < 0) {
-      return false;
-    }
-  }
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  // An OFD lock: two agents in one process exclude each other as well.
-  if (fcntl(lock_descriptor_, F_OFD_SETLK, &lock) != 0) {
-    return false;
-  }
-  std::uint64_t epoch = 0;
-  if (pread(lock_descriptor_, &epoch, sizeof epoch, 0) != sizeof epoch) {
-    epoch = 0;
-  }
-  ++epoch;
-  if (pwrite(lock_descriptor_, &epoch, sizeof epoch, 0) != sizeof epoch) {
-    return false;  // a full disk: without an epoch of its own it does not serve
-  }
-  fdatasync(lock_descriptor_);
-  epoch_ = epoch;
-  return true;
-}
-
 void Agent::adopt(pulse::OwnPage* page) { adopted_.push_back(page); }
 
 void Agent::drop(pulse::OwnPage* page) {
@@ -101,6 +61,7 @@ Ledger& Agent::ledger() {
       options.busy_timeout = kQuickTimeout;
     }
     ledger_ = open_ledger(options_.home.ledger_path(), options);
+    ledger_file_ = std::make_unique<FileIdentity>(FileIdentity::of(options_.home.ledger_path()));
   }
   return *ledger_;
 }
@@ -185,6 +146,7 @@ TickReport Agent::tick() {
   TickReport report;
   const ClockReading now = clock_.now();
   start_round(now);
+  leave_lost_home(report);
   const std::vector<PageRef> refs = pages_of_round(now, report);
   report.page_count = refs.size();
   if (!refs.empty()) {

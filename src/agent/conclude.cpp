@@ -81,6 +81,7 @@ void Agent::conclude_all(const std::vector<PageRef>& ended, TickReport& report) 
 
 TickReport Agent::settle_dead(std::size_t page_limit) {
   TickReport report;
+  leave_lost_home(report);
   if (!is_serving()) {
     return report;
   }

@@ -177,6 +177,7 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
   const pulse::PageInfo& info = *ref.info;
   const Nanoseconds elapsed = running_time(info, now.boot);
   const auto plan = [&](AttemptAccount account) {
+    require_its_budget(info, account);
     watched.lease =
         budget::plan_lease(account.rate, account.settled, account.held, lease_terms_of(info));
     watched.account = std::move(account);

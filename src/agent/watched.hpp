@@ -4,6 +4,7 @@
 // Invariant: what a page says may be any number; it is held within sense before it gets here.
 #pragma once
 
+#include "agent/same_file.hpp"
 #include "finops/agent/agent.hpp"
 #include "finops/base/error.hpp"
 

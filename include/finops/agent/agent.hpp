@@ -25,6 +25,7 @@
 
 namespace finops::agent {
 
+struct FileIdentity;
 class IntentJournal;
 class Orphans;
 
@@ -64,7 +65,8 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  /// Takes the agent's lock if nobody has it. True if this agent serves now.
+  /// Takes the agent's lock if nobody has it. True if this agent serves now. An agent whose home
+  /// was removed or replaced serves no more, says so in its next round, and may be asked to again.
   bool try_serve();
   [[nodiscard]] bool is_serving() const noexcept { return epoch_ != 0; }
 
@@ -102,6 +104,9 @@ class Agent {
   Ledger& ledger();
   Outcome try_ledger(const std::string& what, TickReport& report,
                      const std::function<void(Ledger&)>& move);
+  [[nodiscard]] bool is_lock_in_home() const noexcept;
+  void release_lock() noexcept;
+  void leave_lost_home(TickReport& report);
   void start_round(ClockReading now);
   void read_waiting();
   [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, TickReport& report);
@@ -136,6 +141,7 @@ class Agent {
   const Clock& clock_;
   pulse::PageScanner scanner_;
   std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<FileIdentity> ledger_file_;  // what was opened, to see that it was replaced
   bool is_ledger_away_ = false;   // in this round: nobody waits for it twice
   bool is_ledger_quick_ = false;  // opened with the short timeout of a ledger that was away
   std::unique_ptr<IntentJournal> intents_;
