@@ -1,8 +1,5 @@
-// agent.cpp - the agent's lock, its ledger, and the order of one round.
+// agent.cpp - the agent's ledger, and the order of one round.
 #include "finops/agent/agent.hpp"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -18,6 +15,7 @@ namespace {
 constexpr Nanoseconds kQuickTimeout = std::chrono::milliseconds{500};
 // The longest that a round may take before it counts as a standstill: two waits for the ledger.
 constexpr Nanoseconds kLongestRound = std::chrono::seconds{10};
+constexpr Nanoseconds kSweepEvery = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -42,43 +40,6 @@ Agent::Agent(AgentOptions options, const Clock& clock)
   guard::check_policy_book(options_.policies);
 }
 
-Agent::~Agent() {
-  if (lock_descriptor_ >= 0) {
-    close(lock_descriptor_);
-  }
-}
-
-bool Agent::try_serve() {
-  if (is_serving()) {
-    return true;
-  }
-  if (lock_descriptor_ < 0) {
-    lock_descriptor_ = open(options_.home.agent_lock_path().c_str(),
-                            O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock_descriptor_ < 0) {
-      return false;
-    }
-  }
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  // An OFD lock: two agents in one process exclude each other as well.
-  if (fcntl(lock_descriptor_, F_OFD_SETLK, &lock) != 0) {
-    return false;
-  }
-  std::uint64_t epoch = 0;
-  if (pread(lock_descriptor_, &epoch, sizeof epoch, 0) != sizeof epoch) {
-    epoch = 0;
-  }
-  ++epoch;
-  if (pwrite(lock_descriptor_, &epoch, sizeof epoch, 0) != sizeof epoch) {
-    return false;  // a full disk: without an epoch of its own it does not serve
-  }
-  fdatasync(lock_descriptor_);
-  epoch_ = epoch;
-  return true;
-}
-
 void Agent::adopt(pulse::OwnPage* page) { adopted_.push_back(page); }
 
 void Agent::drop(pulse::OwnPage* page) {
@@ -100,6 +61,7 @@ Ledger& Agent::ledger() {
       options.busy_timeout = kQuickTimeout;
     }
     ledger_ = open_ledger(options_.home.ledger_path(), options);
+    ledger_file_ = std::make_unique<FileIdentity>(FileIdentity::of(options_.home.ledger_path()));
   }
   return *ledger_;
 }
@@ -156,19 +118,23 @@ std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& 
         !is_serving() && line.agent_epoch.load() != kLonely && line.agent_epoch.load() != 0 &&
         line.back_by_boot_ns.load() >= now.boot.time_since_epoch().count();
     if (!is_served_by_another) {
-      refs.push_back({&own->info(), &own->page(), nullptr});
+      refs.push_back({&own->info(), &own->page(), nullptr, {}});
     }
   }
   if (!is_serving()) {
     return refs;
   }
   try {
+    if (!swept_at_.has_value() || now.boot - *swept_at_ > kSweepEvery) {
+      swept_at_ = now.boot;
+      pulse::remove_unfinished_pages(options_.home.live_path());
+    }
     scanner_.scan();
     for (const pulse::RejectedPage& rejected : scanner_.rejected()) {
       report.warnings.push_back("skipped " + rejected.path + ": " + rejected.why);
     }
     for (pulse::ForeignPage* foreign : scanner_.pages()) {
-      refs.push_back({&foreign->info(), &foreign->page(), foreign});
+      refs.push_back({&foreign->info(), &foreign->page(), foreign, {}});
     }
   } catch (const std::exception& error) {
     report.warnings.emplace_back(error.what());
@@ -180,6 +146,7 @@ TickReport Agent::tick() {
   TickReport report;
   const ClockReading now = clock_.now();
   start_round(now);
+  leave_lost_home(report);
   const std::vector<PageRef> refs = pages_of_round(now, report);
   report.page_count = refs.size();
   if (!refs.empty()) {
@@ -200,7 +167,7 @@ TickReport Agent::tick() {
       report.warnings.push_back(ref.info->attempt_id.str() + ": " + error.what());
     }
   }
-  conclude_all(ended_, now, report);
+  conclude_all(ended_, report);
   std::vector<AttemptId> vanished;
   for (const auto& [attempt_id, watched] : watched_) {
     if (!watched->seen_in_round) {

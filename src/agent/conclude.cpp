@@ -12,7 +12,8 @@
 namespace finops::agent {
 
 // Writes the attempt's end into the ledger. Returns how it ended.
-Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref, ClockReading now) {
+Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref) {
+  const ClockReading now = ref.ended_by;
   const pulse::PageInfo& info = *ref.info;
   LastSigns signs = last_signs(info, *ref.page, now, current_boot_id());
   AttemptEnd end{.status = RunStatus::FAILED,
@@ -39,12 +40,12 @@ Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref, ClockReading now)
 
 // Those of the group whose end the ledger took, in one commit; empty if it took none.
 std::vector<std::pair<const Agent::PageRef*, Conclusion>> Agent::conclude_group(
-    std::span<const PageRef> group, ClockReading now, TickReport& report) {
+    std::span<const PageRef> group, TickReport& report) {
   std::vector<std::pair<const PageRef*, Conclusion>> done;
   const auto conclude_each = [&](Ledger& ledger) {
     for (const PageRef& ref : group) {
       try {
-        done.emplace_back(&ref, conclude(ledger, ref, now));
+        done.emplace_back(&ref, conclude(ledger, ref));
       } catch (const Error& error) {
         if (!concerns_one_run(error.code())) {
           throw;
@@ -64,11 +65,11 @@ std::vector<std::pair<const Agent::PageRef*, Conclusion>> Agent::conclude_group(
 
 // Many in one commit, since each commit waits for the disk. A page goes only after the commit, and
 // a dead run's page waits until the ledger can take its end.
-void Agent::conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report) {
+void Agent::conclude_all(const std::vector<PageRef>& ended, TickReport& report) {
   constexpr std::size_t kTogether = 200;  // the write lock is held meanwhile: tens of milliseconds
   for (std::size_t first = 0; first < ended.size(); first += kTogether) {
     const auto group = std::span(ended).subspan(first, std::min(kTogether, ended.size() - first));
-    for (auto& [ref, conclusion] : conclude_group(group, now, report)) {
+    for (auto& [ref, conclusion] : conclude_group(group, report)) {
       report.concluded.push_back(std::move(conclusion));
       if (options_.usage != nullptr) {
         options_.usage->end(ref->info->attempt_id);
@@ -80,11 +81,13 @@ void Agent::conclude_all(const std::vector<PageRef>& ended, ClockReading now, Ti
 
 TickReport Agent::settle_dead(std::size_t page_limit) {
   TickReport report;
+  leave_lost_home(report);
   if (!is_serving()) {
     return report;
   }
   const ClockReading now = clock_.now();
   is_ledger_away_ = false;
+  pulse::remove_unfinished_pages(options_.home.live_path());
   scanner_.scan();
   import_intents(report);
   std::vector<PageRef> ended;
@@ -93,10 +96,10 @@ TickReport Agent::settle_dead(std::size_t page_limit) {
       break;
     }
     if (!foreign->is_locked()) {
-      ended.push_back({&foreign->info(), &foreign->page(), foreign});
+      ended.push_back({&foreign->info(), &foreign->page(), foreign, clock_.now()});
     }
   }
-  conclude_all(ended, now, report);
+  conclude_all(ended, report);
   settle_suspects(now, report);
   return report;
 }

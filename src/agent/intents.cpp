@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "agent/same_file.hpp"
 #include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
 
@@ -152,11 +153,11 @@ IntentJournal::~IntentJournal() {
 }
 
 void IntentJournal::prepare() {
-  if (!open_file()) {
+  if (!open_file() || FileIdentity::of(path_).inode == 0) {
     create_file();
   }
   // Once for each agent: whoever created the file may have been killed before its name was durable.
-  if (!is_name_durable_) {
+  if (!is_name_durable_ && FileIdentity::of(path_).inode != 0) {
     FINOPS_REQUIRE(sync_folder(folder_of(path_)), ErrorCode::SystemFailure,
                    failure(path_, "has a folder that cannot be synced: " + errno_text(errno)));
     is_name_durable_ = true;
@@ -165,6 +166,9 @@ void IntentJournal::prepare() {
 
 void IntentJournal::create_file() {
   const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0 && descriptor_ >= 0) {
+    return;  // the home is gone: what is open must do, or nobody there could be stopped
+  }
   FINOPS_REQUIRE(descriptor >= 0, ErrorCode::SystemFailure,
                  failure(path_, "cannot be made: " + errno_text(errno)));
   const int refused = posix_fallocate(descriptor, 0, kFileSize);
@@ -179,7 +183,12 @@ void IntentJournal::create_file() {
 
 bool IntentJournal::open_file() {
   if (descriptor_ >= 0) {
-    return true;
+    const FileIdentity named = FileIdentity::of(path_);
+    if (named.inode == 0 || named == FileIdentity::of(descriptor_)) {
+      return true;
+    }
+    close(descriptor_);  // another home came to the place of the one that it was opened in
+    descriptor_ = -1;
   }
   const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) {

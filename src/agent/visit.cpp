@@ -71,6 +71,8 @@ void Agent::visit(const PageRef& ref, ClockReading now, TickReport& report,
   // An adopted page is concluded by `finops run`, which sees its child's exit.
   if (ref.foreign != nullptr && (!watched.is_alive || (has_finished && !ref.info->is_command))) {
     ended_.push_back(ref);
+    // Not the round's begin: what the process did after it, and before it died, is charged too.
+    ended_.back().ended_by = clock_.now();
     return;
   }
   if (watched.is_alive) {
@@ -175,6 +177,7 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
   const pulse::PageInfo& info = *ref.info;
   const Nanoseconds elapsed = running_time(info, now.boot);
   const auto plan = [&](AttemptAccount account) {
+    require_its_budget(info, account);
     watched.lease =
         budget::plan_lease(account.rate, account.settled, account.held, lease_terms_of(info));
     watched.account = std::move(account);
@@ -233,7 +236,7 @@ Explanation Agent::explain(const AttemptId& attempt_id) {
   std::optional<PageRef> found;
   for (pulse::ForeignPage* foreign : scanner_.pages()) {
     if (foreign->info().attempt_id == attempt_id) {
-      found = PageRef{&foreign->info(), &foreign->page(), foreign};
+      found = PageRef{&foreign->info(), &foreign->page(), foreign, {}};
     }
   }
   FINOPS_REQUIRE(found.has_value(), ErrorCode::NotFound,

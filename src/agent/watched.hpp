@@ -4,6 +4,7 @@
 // Invariant: what a page says may be any number; it is held within sense before it gets here.
 #pragma once
 
+#include "agent/same_file.hpp"
 #include "finops/agent/agent.hpp"
 #include "finops/base/error.hpp"
 
@@ -20,6 +21,7 @@ struct Agent::PageRef {
   const pulse::PageInfo* info = nullptr;
   pulse::PageLayout* page = nullptr;
   const pulse::ForeignPage* foreign = nullptr;  // empty: adopted
+  ClockReading ended_by{};                      // read after its end was seen; unset while it lives
 };
 
 struct Agent::Watched {

@@ -58,7 +58,7 @@ BudgetSummary SqliteLedger::summarise_budget(const BudgetRecord& record, UtcTime
 }
 
 std::vector<BudgetSummary> SqliteLedger::budgets(UtcTime now) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<BudgetId> ids;
   {
     Statement rows = database_->prepare("SELECT budget_id FROM budgets ORDER BY budget_id");
@@ -75,13 +75,13 @@ std::vector<BudgetSummary> SqliteLedger::budgets(UtcTime now) {
 }
 
 std::optional<BudgetSummary> SqliteLedger::budget(const BudgetId& budget_id, UtcTime now) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   const std::optional<BudgetRecord> found = find_budget(budget_id);
   return found.has_value() ? std::optional(summarise_budget(*found, now)) : std::nullopt;
 }
 
 std::vector<BudgetLine> SqliteLedger::budget_lines(const BudgetId& budget_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   const Currency currency = budget_currency(budget_id);
   std::vector<BudgetLine> lines;
   Statement rows = database_->prepare(
@@ -105,7 +105,7 @@ std::vector<BudgetLine> SqliteLedger::budget_lines(const BudgetId& budget_id) {
 }
 
 std::vector<OverspentEntry> SqliteLedger::overspent(const BudgetId& budget_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   const Period period = budget_record(budget_id).period;
   std::vector<OverspentEntry> entries;
   for (const BudgetLine& line : budget_lines(budget_id)) {

@@ -139,7 +139,7 @@ BudgetTerms SqliteLedger::load_terms(const BudgetId& budget_id) {
 }
 
 std::vector<BudgetTermsChange> SqliteLedger::terms_history(const BudgetId& budget_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   const Currency currency = budget_currency(budget_id);
   std::vector<BudgetTermsChange> history;
   Statement rows = database_->prepare(
@@ -327,7 +327,7 @@ void SqliteLedger::set_parent(const Membership& membership) {
 }
 
 std::vector<Membership> SqliteLedger::memberships() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<Membership> memberships;
   Statement rows = database_->prepare(
       "SELECT child_id, parent_id, who, recorded_at_ns FROM budget_parents p WHERE sequence = "
@@ -347,7 +347,7 @@ std::vector<Membership> SqliteLedger::memberships() {
 std::vector<BudgetSummary> SqliteLedger::budget_chain(const std::string& project,
                                                       const std::string& experiment,
                                                       const std::string& user_name, UtcTime now) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<BudgetSummary> chain;
   const auto add = [&](const BudgetId& budget_id) {
     if (const std::optional<BudgetRecord> found = find_budget(budget_id)) {

@@ -82,8 +82,7 @@ SqliteLedger::SqliteLedger(const std::string& path, const LedgerOptions& options
     create_private_file(path);
   }
   check_private_file(path);
-  database_ = std::make_unique<Database>(path, options.read_only);
-  open_schema();
+  open_connection();
 }
 
 void SqliteLedger::open_schema() {
@@ -189,7 +188,7 @@ void SqliteLedger::together(const std::function<void()>& body) {
 }
 
 void SqliteLedger::write(const std::function<void()>& body) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  Use use(*this);
   if (is_together_) {
     write_inside(body);
     return;
@@ -199,7 +198,9 @@ void SqliteLedger::write(const std::function<void()>& body) {
   FINOPS_REQUIRE(refusal_.empty(), ErrorCode::LedgerUnavailable,
                  "the ledger is not written any more (" + refusal_ +
                      "); check the disk, then run: finops ledger verify");
+  use.step_out();  // it may take seconds, and a fork must not wait for it
   const WriteLock lock(path_ + ".lock", options_.busy_timeout);
+  use.step_in();
   database_->execute("BEGIN IMMEDIATE");
   try {
     body();

@@ -1,18 +1,22 @@
 // sqlite_ledger.hpp - the ledger on one SQLite file.
 //
-// Owns: the class; its parts are in sqlite_{ledger,money,holds,budgets,requests,notices,queries,
-// verify,merge}.cpp.
+// Owns: the class; its parts are in sqlite_{connection,ledger,money,holds,budgets,requests,notices,
+// queries,verify,merge}.cpp.
 // Invariants: every write runs inside `write`: under the write lock, in BEGIN IMMEDIATE, committed
 // with synchronous=FULL; after an internal error or a failed commit it refuses to write.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "finops/ledger/ledger.hpp"
 #include "ledger/database.hpp"
+#include "ledger/fork_gate.hpp"
 #include "ledger/write_lock.hpp"
 
 namespace finops::ledger {
@@ -36,9 +40,10 @@ struct AccountRow {
   int line_count = 0;  ///< lines written in this transaction, for their event ids
 };
 
-class SqliteLedger final : public Ledger {
+class SqliteLedger final : public Ledger, private ForkGate::Connection {
  public:
   SqliteLedger(const std::string& path, const LedgerOptions& options);
+  ~SqliteLedger() override;
 
   void together(const std::function<void()>& body) override;
   void add_run(const RunRecord& run) override;
@@ -96,6 +101,28 @@ class SqliteLedger final : public Ledger {
   VerifyReport verify() override;
 
  private:
+  // sqlite_connection.cpp
+  /// One caller at a time, inside the fork gate, with the connection open.
+  class Use {
+   public:
+    /// Throws Error(LedgerUnavailable) if the file is another one than at the start.
+    explicit Use(SqliteLedger& ledger);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    /// Lets forks pass while this thread waits; the connection may be a new one afterwards.
+    void step_out() noexcept;
+    void step_in();
+
+   private:
+    SqliteLedger& ledger_;
+    std::unique_lock<std::recursive_mutex> lock_;
+    bool is_inside_ = true;
+  };
+  void open_connection();
+  void reopen_if_closed();
+  void close_before_fork() noexcept override;
+
   // sqlite_ledger.cpp
   void open_schema();
   void write(const std::function<void()>& body);
@@ -178,7 +205,9 @@ class SqliteLedger final : public Ledger {
   std::string path_;
   LedgerOptions options_;
   std::recursive_mutex mutex_;  // one connection, so one caller at a time
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<Database> database_;  // null after a fork until it is used again
+  dev_t file_device_ = 0;
+  ino_t file_inode_ = 0;
   bool is_together_ = false;  // writes join the transaction of `together`
   std::string broken_;        // why that transaction is gone; empty: it stands
   std::string refusal_;       // why nothing is written any more; empty: all is well

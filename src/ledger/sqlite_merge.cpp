@@ -142,7 +142,7 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
 }
 
 MergeReport SqliteLedger::merge(const std::string& other_path, UtcTime now) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   {
     // Opened once as a ledger: it says by itself what is wrong with a file that is none.
     const SqliteLedger other(other_path, {.read_only = true});
@@ -163,7 +163,7 @@ MergeReport SqliteLedger::merge(const std::string& other_path, UtcTime now) {
 }
 
 void SqliteLedger::copy_to(const std::string& path) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   FINOPS_REQUIRE(access(path.c_str(), F_OK) != 0, ErrorCode::InvalidArgument,
                  path + " exists; give the name of a new file");
   Statement copy = database_->prepare("VACUUM INTO ?");

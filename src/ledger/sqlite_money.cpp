@@ -129,7 +129,7 @@ void SqliteLedger::insert_settlement(AccountRow& row, const char* outcome, const
 }
 
 AttemptAccount SqliteLedger::account(const AttemptId& attempt_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   return load_account(attempt_id).account;
 }
 

@@ -126,7 +126,7 @@ void SqliteLedger::add_notice(const Notice& notice) {
 }
 
 std::vector<Notice> SqliteLedger::notices(std::int64_t after, std::int64_t limit) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<Notice> notices;
   Statement rows = database_->prepare(
       "SELECT number, notice_id, kind, budget_id, attempt_id, text, recorded_at_ns FROM notices "
@@ -165,7 +165,7 @@ Delivery SqliteLedger::add_delivery(const Delivery& delivery) {
 }
 
 std::optional<Delivery> SqliteLedger::last_delivery(const std::string& channel) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   Statement row = database_->prepare(
       "SELECT sequence, first_number, last_number, state, detail, recorded_at_ns FROM "
       "notice_deliveries WHERE channel=? ORDER BY sequence DESC LIMIT 1");
@@ -207,7 +207,7 @@ void SqliteLedger::add_telemetry(std::span<const TelemetryWindow> windows) {
 }
 
 std::vector<TelemetryWindow> SqliteLedger::telemetry(const AttemptId& attempt_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<TelemetryWindow> windows;
   Statement rows = database_->prepare(
       "SELECT window_start_ns, metric, device, sample_count, minimum, mean, maximum FROM telemetry "

@@ -87,7 +87,7 @@ AttemptRecord SqliteLedger::read_attempt(Statement& row) {
 }
 
 std::optional<AttemptRecord> SqliteLedger::attempt(const AttemptId& attempt_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   Statement row = database_->prepare(
       "SELECT " FINOPS_ATTEMPT_COLUMNS
       "FROM attempts a LEFT JOIN attempt_prices l USING (attempt_id) WHERE a.attempt_id=?");
@@ -130,7 +130,7 @@ AttemptSummary SqliteLedger::summarise(AttemptRecord attempt) {
 }
 
 std::vector<AttemptSummary> SqliteLedger::attempts(const RunId& run_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<AttemptRecord> records;
   {
     Statement rows = database_->prepare(
@@ -186,7 +186,7 @@ RunSummary SqliteLedger::read_run_summary(Statement& row) {
 }
 
 std::vector<RunSummary> SqliteLedger::runs(const RunFilter& filter) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<RunSummary> summaries;
   Statement rows = database_->prepare(
       "SELECT run_id, project, experiment, name, user_name, parent_run_id, fork_of, tags, "
@@ -204,7 +204,7 @@ std::vector<RunSummary> SqliteLedger::runs(const RunFilter& filter) {
 }
 
 std::vector<SuspectAttempt> SqliteLedger::suspects() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<SuspectAttempt> suspects;
   Statement rows = database_->prepare(
       "SELECT c.attempt_id, sum(u.to_ns - u.from_ns), e.ended_at_ns FROM accounts c "
@@ -247,7 +247,7 @@ std::vector<OpenAttempt> SqliteLedger::open_attempts() {
 }
 
 std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<UnpricedAttempt> unpriced;
   Statement rows = database_->prepare(
       "SELECT c.settled_ns, " FINOPS_ATTEMPT_COLUMNS
@@ -265,7 +265,7 @@ std::vector<UnpricedAttempt> SqliteLedger::unpriced_attempts() {
 
 std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
                                                     std::int64_t limit) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<DecisionRecord> decisions;
   // In the order of recording: a wall clock may jump.
   Statement rows = database_->prepare(
@@ -294,7 +294,7 @@ std::vector<DecisionRecord> SqliteLedger::decisions(const AttemptId& attempt_id,
 }
 
 std::optional<CheckpointRecord> SqliteLedger::last_checkpoint(const RunId& run_id) {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   Statement row = database_->prepare(
       "SELECT run_id, attempt_id, sequence, step, path, confirmed_at_ns FROM checkpoints "
       "WHERE run_id=? ORDER BY rowid DESC LIMIT 1");
@@ -313,7 +313,7 @@ std::optional<CheckpointRecord> SqliteLedger::last_checkpoint(const RunId& run_i
 }
 
 std::vector<PriceRow> SqliteLedger::user_prices() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<PriceRow> prices;
   Statement rows = database_->prepare(
       "SELECT price_id, sku_id, provider, region, zone, instance_type, gpu, gpu_count, "

@@ -56,7 +56,7 @@ RequestSummary SqliteLedger::read_request(Statement& rows) {
 }
 
 std::vector<RequestSummary> SqliteLedger::requests() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<RequestSummary> summaries;
   Statement rows = database_->prepare(FINOPS_REQUEST_QUERY "ORDER BY q.rowid");
   while (rows.step()) {
@@ -161,7 +161,7 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
 std::size_t SqliteLedger::expire_requests(UtcTime now) {
   std::vector<BudgetRequest> expired;
   {
-    const std::lock_guard<std::recursive_mutex> guard(mutex_);
+    const Use use(*this);
     Statement rows = database_->prepare(
         FINOPS_REQUEST_QUERY
         "WHERE r.request_id IS NULL AND q.expires_at_ns > 0 AND q.expires_at_ns <= ?");

@@ -171,7 +171,7 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
 }
 
 VerifyReport SqliteLedger::verify() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   VerifyReport report;
   {
     Statement check = database_->prepare("PRAGMA integrity_check(20)");

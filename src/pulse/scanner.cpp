@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -19,6 +20,27 @@ namespace finops::pulse {
 namespace {
 
 constexpr std::string_view kSuffix = ".page";
+constexpr std::string_view kUnfinishedSuffix = ".new";  // as OwnPage::create names them
+// A page has its name within milliseconds; its lock is taken a little after the file is there.
+constexpr std::chrono::minutes kUnfinishedFor{1};
+
+bool is_left_behind(const std::string& path) {
+  struct stat info{};
+  if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return false;
+  }
+  const auto changed_at = std::chrono::system_clock::from_time_t(info.st_mtime);
+  if (std::chrono::system_clock::now() - changed_at < kUnfinishedFor) {
+    return false;
+  }
+  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) {
+    return false;
+  }
+  const bool is_held = is_any_locked(descriptor, kOwnerLockByte, kLifeByteCount);
+  close(descriptor);
+  return !is_held;
+}
 
 }  // namespace
 
@@ -132,6 +154,28 @@ void PageScanner::scan() {
   closedir(directory);
   std::erase_if(known_,
                 [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
+}
+
+void remove_unfinished_pages(const std::string& live_path) noexcept {
+  DIR* directory = opendir(live_path.c_str());
+  if (directory == nullptr) {
+    return;
+  }
+  while (const dirent* entry = readdir(directory)) {
+    const std::string_view name = entry->d_name;
+    if (name.front() != '.' || !name.ends_with(kUnfinishedSuffix)) {
+      continue;
+    }
+    try {
+      const std::string path = live_path + "/" + std::string(name);
+      if (is_left_behind(path)) {
+        unlink(path.c_str());
+      }
+    } catch (const std::exception&) {
+      break;  // no memory: the next call tries again
+    }
+  }
+  closedir(directory);
 }
 
 }  // namespace finops::pulse

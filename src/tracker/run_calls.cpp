@@ -23,6 +23,11 @@ void Run::commit() {
   const ClockReading now = SystemClock{}.now();
   const std::unique_ptr<Ledger> ledger = open_ledger(home_path_ + "/ledger.db", {});
   const AttemptAccount account = agent::account_of(*ledger, info());
+  try {
+    agent::require_its_budget(info(), account);
+  } catch (const Error& error) {
+    detail::throw_error(ErrorCode::LedgerUnavailable, error.what());
+  }
   account_ =
       agent::settle_and_renew(*ledger, info(), account, now.boot - info().started_at.boot, now.utc);
   agent::import_checkpoint(*ledger, info(), page_->page());

@@ -94,6 +94,42 @@ TEST_F(AgentRounds, TakesTheLastWordOfARun) {
   }
 }
 
+// A clock that goes on while a round looks at its pages.
+class RunningClock final : public Clock {
+ public:
+  explicit RunningClock(ManualClock& clock) : clock_(clock) {}
+  [[nodiscard]] ClockReading now() const override {
+    const ClockReading reading = clock_.now();
+    clock_.advance(seconds{1});
+    return reading;
+  }
+
+ private:
+  ManualClock& clock_;
+};
+
+// Goal: what a process reported after the round began, and before its end was seen, is charged.
+// Method: a second passes with each reading; the last call is half a second after the round's first.
+TEST_F(AgentRounds, ChargesWhatWasReportedWhileTheRoundLooked) {
+  for (const bool is_tick : {true, false}) {
+    const std::string run_id = is_tick ? "run1" : "run2";
+    pulse::PageInfo info = page_of(run_id);
+    info.started_at = clock_.now();
+    const std::unique_ptr<Child> child = hold(info);
+    const RunningClock running(clock_);
+    Agent agent(agent_options(), running);
+    ASSERT_TRUE(agent.try_serve());
+    const Nanoseconds last_call = milliseconds{500};
+    page(run_id).process.last_seen_ns.store(
+        (info.started_at.monotonic + last_call).time_since_epoch().count());
+    child->send(SIGKILL);
+    child->wait();
+    const TickReport report = is_tick ? agent.tick() : agent.settle_dead(10);
+    ASSERT_EQ(report.concluded.size(), 1U);
+    EXPECT_GE(attempt_of(run_id).metered_time, last_call) << run_id;
+  }
+}
+
 // Goal: the next `init` settles the dead and leaves the living. Method: one of each.
 TEST_F(AgentRounds, SettleDeadLeavesTheLiving) {
   const std::unique_ptr<Child> living = hold(page_of("run1"));

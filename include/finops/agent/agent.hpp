@@ -25,6 +25,7 @@
 
 namespace finops::agent {
 
+struct FileIdentity;
 class IntentJournal;
 class Orphans;
 
@@ -64,7 +65,8 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  /// Takes the agent's lock if nobody has it. True if this agent serves now.
+  /// Takes the agent's lock if nobody has it. True if this agent serves now. An agent whose home
+  /// was removed or replaced serves no more, says so in its next round, and may be asked to again.
   bool try_serve();
   [[nodiscard]] bool is_serving() const noexcept { return epoch_ != 0; }
 
@@ -102,6 +104,9 @@ class Agent {
   Ledger& ledger();
   Outcome try_ledger(const std::string& what, TickReport& report,
                      const std::function<void(Ledger&)>& move);
+  [[nodiscard]] bool is_lock_in_home() const noexcept;
+  void release_lock() noexcept;
+  void leave_lost_home(TickReport& report);
   void start_round(ClockReading now);
   void read_waiting();
   [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, TickReport& report);
@@ -124,11 +129,10 @@ class Agent {
                  TickReport& report);
   bool record(DecisionRecord& decision, TickReport& report);
   static void act(const PageRef& ref, const guard::Decision& decision);
-  static Conclusion conclude(Ledger& ledger, const PageRef& ref, ClockReading now);
+  static Conclusion conclude(Ledger& ledger, const PageRef& ref);
   std::vector<std::pair<const PageRef*, Conclusion>> conclude_group(std::span<const PageRef> group,
-                                                                    ClockReading now,
                                                                     TickReport& report);
-  void conclude_all(const std::vector<PageRef>& ended, ClockReading now, TickReport& report);
+  void conclude_all(const std::vector<PageRef>& ended, TickReport& report);
   void conclude_lost(ClockReading now, TickReport& report);
   void forget(const AttemptId& attempt_id);
   void look_after_orphans(const std::vector<Live>& live, ClockReading now, TickReport& report);
@@ -138,6 +142,7 @@ class Agent {
   const Clock& clock_;
   pulse::PageScanner scanner_;
   std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<FileIdentity> ledger_file_;  // what was opened, to see that it was replaced
   bool is_ledger_away_ = false;   // in this round: nobody waits for it twice
   bool is_ledger_quick_ = false;  // opened with the short timeout of a ledger that was away
   std::unique_ptr<IntentJournal> intents_;
@@ -152,6 +157,7 @@ class Agent {
   std::optional<Notice> untold_notice_;
   int rounds_until_lost_ = 0;
   std::optional<BootTime> last_round_;
+  std::optional<BootTime> swept_at_;  // when half-made pages were looked for
   Nanoseconds last_round_took_{};
   int lock_descriptor_ = -1;
   std::uint64_t epoch_ = 0;

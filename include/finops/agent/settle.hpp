@@ -33,8 +33,12 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info);
 /// The attempt's account, registered first if need be.
 [[nodiscard]] AttemptAccount account_of(Ledger& ledger, const pulse::PageInfo& info);
 
+/// Throws Error(NotFound) if the attempt began with a hard budget and the account has none: the
+/// ledger was replaced meanwhile, and without this the run would go on for ever.
+void require_its_budget(const pulse::PageInfo& info, const AttemptAccount& account);
+
 /// Settles up to `elapsed` and asks for a full lease. After a Conflict (somebody else settled) it
-/// reads the account again and tries once more.
+/// reads the account again and tries once more. Throws like `require_its_budget`.
 AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
                                 const AttemptAccount& account, Nanoseconds elapsed, UtcTime now);
 

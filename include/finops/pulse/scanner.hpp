@@ -1,6 +1,6 @@
 // scanner.hpp - the live pages of other processes, as the agent sees them.
 //
-// Owns: ForeignPage, PageScanner. Does not own: judgement (guard).
+// Owns: ForeignPage, PageScanner, what half-made pages leave. Does not own: judgement (guard).
 // Invariants: pages of this process are never opened; a damaged page is reported and skipped.
 #pragma once
 
@@ -73,5 +73,10 @@ class PageScanner {
   std::vector<RejectedPage> rejected_;
   std::uint64_t scan_count_ = 0;
 };
+
+/// Removes pages that somebody began to make and was killed over: files that never got their name,
+/// are held by nobody, and have not been written to for a minute. Never throws: the next call tries
+/// again. A page of this process cannot be that old before it has its name.
+void remove_unfinished_pages(const std::string& live_path) noexcept;
 
 }  // namespace finops::pulse

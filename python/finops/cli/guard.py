@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from finops.agent import Agent, AgentReport
+from finops.agent import Agent, AgentReport, is_agent_serving
 from finops.errors import FinopsError
 from finops.ledger import DecisionRecord
 from finops.policy import PolicyFile, find_policy_file, read_policy
@@ -172,6 +172,13 @@ class _Guard:
         if self._agent.is_serving:
             self._output.show(self._agent.tick())
             self._courier.look(self._policy)
+        else:
+            self._stand_by()
+
+    def _stand_by(self) -> None:
+        """Says why this guard does not serve, once for each reason."""
+        if is_agent_serving(self._options.home) is False:
+            self._output.warn([f"cannot serve: {self._options.home} is gone or read-only"])
         elif not self._is_busy_told:
             self._output.say("another agent serves these runs; standing by", "busy")
             self._is_busy_told = True
