@@ -117,10 +117,6 @@ Money Statement::money(Currency currency) {
   return Money::from_stored({.units = units, .picos = picos}, currency);
 }
 
-bool Statement::next_is_null() const {
-  return sqlite3_column_type(statement_, column_) == SQLITE_NULL;
-}
-
 Database::Database(const std::string& path, bool read_only) {
   const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI;

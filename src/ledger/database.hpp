@@ -65,7 +65,10 @@ class Statement {
   [[nodiscard]] UtcTime utc() { return UtcTime{Nanoseconds{integer()}}; }
   /// Reads two columns.
   [[nodiscard]] Money money(Currency currency);
-  [[nodiscard]] bool next_is_null() const;
+  [[nodiscard]] bool next_is_null() const { return next_type() == SQLITE_NULL; }
+  /// SQLite's storage class of the next column.
+  [[nodiscard]] int next_type() const { return sqlite3_column_type(statement_, column_); }
+  [[nodiscard]] int column_count() const { return sqlite3_column_count(statement_); }
   void skip(int columns) { column_ += columns; }
 
  private:

@@ -1,4 +1,4 @@
-// schema.cpp - the SQL of a ledger file, version 1; upgrade.cpp makes it version 2.
+// schema.cpp - the SQL of a ledger file, version 1; upgrade.cpp makes later ones of it.
 //
 // Money is two columns, units and picos (1e-12 of a unit), of one sign. Times are UTC in ns;
 // spans count ns of CLOCK_BOOTTIME from an attempt's start.
@@ -10,13 +10,13 @@
 namespace finops::ledger {
 namespace {
 
-// In the order in which they refer to each other; the last six came with version 2.
-constexpr std::array<const char*, 21> kJournalTables{
-    "prices",         "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
-    "attempt_ends",   "settlements",    "usage",        "charges",           "checkpoints",
-    "decisions",      "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
-    "budget_terms",   "budget_parents", "notices",      "notice_deliveries", "telemetry",
-    "merged_attempts"};
+// In the order in which they refer to each other; the last seven came later.
+constexpr std::array<const char*, 22> kJournalTables{
+    "prices",          "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
+    "attempt_ends",    "settlements",    "usage",        "charges",           "checkpoints",
+    "decisions",       "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
+    "budget_terms",    "budget_parents", "notices",      "notice_deliveries", "telemetry",
+    "merged_attempts", "audit_chain"};
 constexpr std::size_t kVersion1Tables = 15;
 
 constexpr const char* kJournal = R"sql(
@@ -206,6 +206,9 @@ void upgrade_schema(Database& database, std::int64_t version) {
   }
   if (version < 2) {
     upgrade_schema_to_2(database);
+  }
+  if (version < 3) {
+    upgrade_schema_to_3(database);
   }
 }
 

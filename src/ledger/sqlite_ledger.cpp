@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
 namespace finops::ledger {
@@ -52,15 +53,13 @@ void bind_charge(Statement& statement, const Charge& charge) {
             << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
 }
 
-// `same` counts the rows that equal what was to be written: an id that is known with other content
-// is told of, never dropped.
+}  // namespace
+
 void require_known(Statement& same, const std::string& what) {
   same.step();
   FINOPS_REQUIRE(same.integer() == 1, ErrorCode::Conflict,
                  what + " exists with other content; a correction needs an id of its own");
 }
-
-}  // namespace
 
 SqliteLedger::SqliteLedger(const std::string& path, const LedgerOptions& options)
     : path_(path), options_(options) {
@@ -372,6 +371,8 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
       bind(same);
       require_known(same, "decision " + std::to_string(stored.sequence) + " of attempt " +
                               stored.attempt_id.str());
+    } else {
+      chain_record(*database_, AuditKind::Decision, stored.attempt_id.str(), stored.sequence);
     }
     notify_dry_run(stored);
   });

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
@@ -138,6 +139,7 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
     report.other_count += insert_missing(kOfAttempts.at(i));
   }
   insert_missing(kAccounts);
+  chain_missing(*database_, AuditOrigin::Merged);  // decisions: nothing else that is chained comes
   return report;
 }
 

@@ -1,6 +1,7 @@
 // sqlite_verify.cpp - rebuilds every cache from the journal and compares.
 #include <map>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
@@ -170,7 +171,10 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
   }
 }
 
-VerifyReport SqliteLedger::verify() {
+VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
+  if (!noted_head.empty()) {
+    check_noted_head(noted_head);
+  }
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
   VerifyReport report;
   {
@@ -197,8 +201,9 @@ VerifyReport SqliteLedger::verify() {
                                 " has lost its triggers: its rows may have been changed");
     }
   }
-  database_->execute("BEGIN");  // one snapshot for both, whatever is written meanwhile
+  database_->execute("BEGIN");  // one snapshot for all, whatever is written meanwhile
   try {
+    verify_chain(*database_, noted_head, report);
     verify_budgets(report);
     verify_accounts(report);
   } catch (const std::exception& error) {

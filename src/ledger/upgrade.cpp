@@ -1,10 +1,12 @@
 // upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
+// From 2 to 3: the audit chain.
 //
 // A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
 // one.
 #include <array>
 #include <string>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
 namespace finops::ledger {
@@ -104,6 +106,13 @@ SELECT number, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at_ns / 1000000000, 'unix
   AS recorded_at, kind, budget_id, attempt_id, text FROM notices;
 )sql";
 
+constexpr const char* kAuditChain = R"sql(
+CREATE TABLE audit_chain (
+  sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, record_id TEXT NOT NULL,
+  origin TEXT NOT NULL CHECK (origin IN ('WRITTEN', 'UPGRADED', 'MERGED')),
+  previous_hash TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (kind, record_id)) STRICT;
+)sql";
+
 }  // namespace
 
 void upgrade_schema_to_2(Database& database) {
@@ -113,6 +122,15 @@ void upgrade_schema_to_2(Database& database) {
     make_append_only(database, table);
   }
   database.execute("PRAGMA user_version=2");
+}
+
+// What was written before the chain existed enters it as it is found, and is marked so: the chain
+// says nothing about the time before.
+void upgrade_schema_to_3(Database& database) {
+  database.execute(kAuditChain);
+  make_append_only(database, "audit_chain");
+  chain_missing(database, AuditOrigin::Upgraded);
+  database.execute("PRAGMA user_version=3");
 }
 
 }  // namespace finops::ledger

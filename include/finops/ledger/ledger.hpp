@@ -198,6 +198,11 @@ class Ledger {
 
   /// Rebuilds every balance and account from the journal and compares; checks the file itself.
   [[nodiscard]] virtual VerifyReport verify() = 0;
+  /// As `verify`, and checks that the audit chain still holds what somebody noted earlier:
+  /// `noted_head` is a hash of VerifyReport::audit_head, or the sequence of a record. Whoever owns
+  /// the file can write a whole new chain; only a head kept elsewhere shows that.
+  /// Throws Error(InvalidArgument) if it is neither.
+  [[nodiscard]] virtual VerifyReport verify_since(const std::string& noted_head) = 0;
 };
 
 /// Opens the ledger file at `path`, creating it if needed (not if read_only).
