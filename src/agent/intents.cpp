@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
 
 namespace finops::agent {
@@ -151,9 +152,18 @@ IntentJournal::~IntentJournal() {
 }
 
 void IntentJournal::prepare() {
-  if (open_file()) {
-    return;
+  if (!open_file()) {
+    create_file();
   }
+  // Once for each agent: whoever created the file may have been killed before its name was durable.
+  if (!is_name_durable_) {
+    FINOPS_REQUIRE(sync_folder(folder_of(path_)), ErrorCode::SystemFailure,
+                   failure(path_, "has a folder that cannot be synced: " + errno_text(errno)));
+    is_name_durable_ = true;
+  }
+}
+
+void IntentJournal::create_file() {
   const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   FINOPS_REQUIRE(descriptor >= 0, ErrorCode::SystemFailure,
                  failure(path_, "cannot be made: " + errno_text(errno)));

@@ -43,12 +43,14 @@ class IntentJournal {
  private:
   struct Slot;
   bool open_file();
+  void create_file();
   [[nodiscard]] std::vector<Slot> slots() const;
   [[nodiscard]] std::vector<Slot> waiting_slots() const;
   void write_slot(const Slot& slot) const;
 
   std::string path_;
   int descriptor_ = -1;
+  bool is_name_durable_ = false;
 };
 
 /// Adds the decision unless the ledger has it already (same time, rung, rule and author): a crash

@@ -4,15 +4,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 
+#include "base/read_file.hpp"
 #include "finops/base/process_table.hpp"
 
 namespace finops {
 std::string current_boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(file, id);
+  constexpr std::size_t kLongest = 64;  // it has 36 characters
+  std::string id = read_file("/proc/sys/kernel/random/boot_id", kLongest);
+  id.erase(std::min(id.find('\n'), id.size()));
   return id.empty() ? "unknown" : id;
 }
 

@@ -12,6 +12,8 @@
 #include <set>
 #include <utility>
 
+#include "base/read_file.hpp"
+
 namespace finops {
 namespace {
 
@@ -34,6 +36,8 @@ Nanoseconds from_ticks(std::int64_t ticks) {
          Nanoseconds{ticks % kTicksPerSecond * 1'000'000'000 / kTicksPerSecond};
 }
 
+}  // namespace
+
 std::string read_file(const std::string& path, std::size_t limit) {
   std::string text;
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -48,8 +52,6 @@ std::string read_file(const std::string& path, std::size_t limit) {
   close(descriptor);
   return text;
 }
-
-}  // namespace
 
 std::optional<ProcessEntry> parse_process_stat(std::string_view text) {
   // The command's name (field 2) may hold spaces and parentheses: the last one ends it.

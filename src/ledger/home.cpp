@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
 
 namespace finops {
@@ -73,7 +74,12 @@ void check_folder(const std::string& path) {
 }
 
 void create_folder(const std::string& path) {
-  FINOPS_REQUIRE(mkdir(path.c_str(), 0700) == 0 || errno == EEXIST, ErrorCode::PermissionDenied,
+  if (mkdir(path.c_str(), 0700) == 0) {
+    // Best effort: the ledger insists on its own folder before it acknowledges anything.
+    (void)sync_folder(folder_of(path));
+    return;
+  }
+  FINOPS_REQUIRE(errno == EEXIST, ErrorCode::PermissionDenied,
                  "cannot create " + path + ": " + errno_text(errno) + kNextStep);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "finops/base/durable.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
@@ -26,6 +27,22 @@ void create_private_file(const std::string& path) {
   }
   FINOPS_REQUIRE(errno == EEXIST, ErrorCode::LedgerUnavailable,
                  "cannot create the ledger " + path + ": " + errno_text(errno));
+}
+
+// Before the first commit, under the write lock: whoever created the file may have been killed, or
+// be slower than us. The folders above may be as new (~/.local/state of a fresh user); where they
+// belong to others and cannot be opened, they are not.
+void make_name_durable(const std::string& path) {
+  std::string folder = folder_of(path);
+  FINOPS_REQUIRE(sync_folder(folder), ErrorCode::LedgerUnavailable,
+                 "cannot sync the folder " + folder +
+                     ", without which a power loss may take the "
+                     "ledger's name: " +
+                     errno_text(errno) + "; check the disk");
+  while (folder != "/" && folder != ".") {
+    folder = folder_of(folder);
+    (void)sync_folder(folder);
+  }
 }
 
 void check_private_file(const std::string& path) {
@@ -93,6 +110,9 @@ void SqliteLedger::open_schema() {
     database_->execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
     try {
       version = version_of_file();  // another process may have been first
+      if (version == 0) {
+        make_name_durable(path_);
+      }
       if (version < kSchemaVersion) {
         upgrade_schema(*database_, version);
         version = kSchemaVersion;

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "finops/base/error.hpp"
+#include "finops/base/per_process.hpp"
 
 namespace finops::ledger {
 
@@ -52,28 +52,16 @@ pid_t lock_holder(int descriptor) {
 }  // namespace
 
 WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
-  // A forked child gets a registry of its own: the parent's mutexes may be held by threads that do
-  // not exist in the child. The parent's registry is left alone (and leaked) there.
   struct Registry {
-    pid_t owner = getpid();
     std::mutex mutex;
     std::map<std::string, std::unique_ptr<LockFile>> files;
     std::vector<std::unique_ptr<LockFile>> replaced;  // their homes were removed meanwhile
   };
-  static std::atomic<Registry*> current{new Registry};
-  Registry* registry = current.load(std::memory_order_acquire);
-  if (registry->owner != getpid()) {
-    auto* fresh = new Registry;
-    if (!current.compare_exchange_strong(registry, fresh)) {
-      delete fresh;
-    } else {
-      registry = fresh;
-    }
-  }
-  const std::lock_guard<std::mutex> guard(registry->mutex);
-  std::unique_ptr<LockFile>& file = registry->files[lock_path];
+  auto& registry = per_process<Registry>();
+  const std::lock_guard<std::mutex> guard(registry.mutex);
+  std::unique_ptr<LockFile>& file = registry.files[lock_path];
   if (file != nullptr && !is_same_file(file->descriptor, lock_path)) {
-    registry->replaced.push_back(std::exchange(file, nullptr));
+    registry.replaced.push_back(std::exchange(file, nullptr));
   }
   if (file == nullptr) {
     const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

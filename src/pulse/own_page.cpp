@@ -12,32 +12,21 @@
 #include <set>
 #include <thread>
 
+#include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/per_process.hpp"
 #include "pulse/record_lock.hpp"
 
 namespace finops::pulse {
 namespace {
 
-// Which pages this process holds. After a fork the child's copy says nothing about the child.
+// Which pages this process holds.
 struct Registry {
   std::mutex mutex;
-  pid_t owner = getpid();
   std::set<std::string> paths;
 };
 
-Registry& registry() {
-  static std::atomic<Registry*> current{new Registry};
-  Registry* known = current.load(std::memory_order_acquire);
-  if (known->owner != getpid()) {
-    auto* fresh = new Registry;  // the parent's mutex may be held by a thread we do not have
-    if (current.compare_exchange_strong(known, fresh)) {
-      known = fresh;
-    } else {
-      delete fresh;
-    }
-  }
-  return *known;
-}
+Registry& registry() { return per_process<Registry>(); }
 
 void remember(const std::string& path) {
   const std::lock_guard<std::mutex> guard(registry().mutex);
@@ -134,8 +123,18 @@ std::unique_ptr<OwnPage> OwnPage::create(const std::string& live_path, const Pag
                                            std::memory_order_relaxed);
     FINOPS_REQUIRE(own->set_lock(kOwnerLockByte, F_WRLCK), ErrorCode::SystemFailure,
                    "cannot lock the live page " + path + ": " + errno_text(errno));
+    // The ledger's rows come after the page, and survive a power loss: so must what settles them,
+    // or the attempt would stay open with what it holds.
+    FINOPS_REQUIRE(fsync(descriptor) == 0, ErrorCode::SystemFailure,
+                   "cannot sync the live page " + path + ": " + errno_text(errno));
     FINOPS_REQUIRE(rename(unfinished.c_str(), path.c_str()) == 0, ErrorCode::SystemFailure,
                    "cannot name the live page " + path + ": " + errno_text(errno));
+    if (!sync_folder(live_path)) {
+      const int error_number = errno;
+      unlink(path.c_str());
+      detail::throw_error(ErrorCode::SystemFailure, "cannot sync the live folder " + live_path +
+                                                        ": " + errno_text(error_number));
+    }
   } catch (...) {
     unlink(unfinished.c_str());
     throw;

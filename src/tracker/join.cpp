@@ -1,9 +1,6 @@
 // join.cpp - attaching to an attempt, or beginning the one attempt of a job.
 #include "tracker/join.hpp"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -11,6 +8,7 @@
 #include <thread>
 
 #include "finops/base/error.hpp"
+#include "finops/base/per_process.hpp"
 #include "tracker/group_file.hpp"
 
 namespace finops::tracker {
@@ -23,27 +21,13 @@ constexpr Nanoseconds kFirstRankWait = std::chrono::seconds{1};
 constexpr Nanoseconds kConflictWait = std::chrono::seconds{10};
 constexpr std::size_t kLongestRunId = 100;  // leaves room for the attempt's part
 
-// The pages of this process, so that several runs share one. After a fork the child's copy says
-// nothing about the child, and the parent's mutex may be held by a thread that it does not have.
+// The pages of this process, so that several runs share one.
 struct SharedPages {
   std::mutex mutex;
-  pid_t owner = getpid();
   std::map<std::string, std::weak_ptr<pulse::OwnPage>> pages;
 };
 
-SharedPages& shared_pages() {
-  static std::atomic<SharedPages*> current{new SharedPages};
-  SharedPages* known = current.load(std::memory_order_acquire);
-  if (known->owner != getpid()) {
-    auto* fresh = new SharedPages;
-    if (current.compare_exchange_strong(known, fresh)) {
-      known = fresh;
-    } else {
-      delete fresh;
-    }
-  }
-  return *known;
-}
+SharedPages& shared_pages() { return per_process<SharedPages>(); }
 
 std::shared_ptr<pulse::OwnPage> find_shared(const std::string& attempt_id) {
   SharedPages& shared = shared_pages();

@@ -1,0 +1,71 @@
+// auditor.hpp - the invariants: what must hold of the ledger, the pages and the signals at every
+// step of a simulation.
+//
+// Owns: Auditor. Does not own: the product's own verify(), which it calls beside its own sums.
+// Invariant: it only reads, on a connection of its own, outside all simulated processes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "finops/ledger/ledger.hpp"
+#include "kernel.hpp"
+#include "truth.hpp"
+
+struct sqlite3;
+
+namespace finops::simulation {
+
+class Auditor {
+ public:
+  Auditor(Kernel& kernel, Truth& truth, std::string home);
+  ~Auditor();
+  Auditor(const Auditor&) = delete;
+  Auditor& operator=(const Auditor&) = delete;
+
+  /// After each turn of a process: cheap checks if the ledger was written, others now and then.
+  void after_turn();
+  /// Everything, and the product's verify().
+  void check_all();
+  /// When nothing goes wrong any more and everybody had time: nothing is left open or held.
+  void check_settled();
+  void power_was_lost();
+  void a_signal_is_sent(Process& sender, Process& target, int signal_number);
+  void the_ledger_is_written(const DiskCall& call);
+
+  [[nodiscard]] bool has_failed() const noexcept { return !failures_.empty(); }
+  [[nodiscard]] const std::vector<std::string>& failures() const noexcept { return failures_; }
+  void fail(const std::string& what);
+  /// The number that `sql` gives, as the ledger is now; -1 without a ledger.
+  std::int64_t count(const std::string& sql);
+
+ private:
+  using Row = std::vector<std::string>;
+  std::vector<Row> rows(const std::string& sql);
+  bool open();
+  void close();
+  void check_balances();
+  void check_holds();
+  void check_charges();
+  void check_new_decisions();
+  void check_acknowledged();
+  void check_directives();
+  void check_attempts();
+  void check_overspend();
+  void check_one_writer();
+  bool is_recorded(const std::string& attempt_id, const std::string& rungs);
+
+  Kernel& kernel_;
+  Truth& truth_;
+  std::string home_;
+  sqlite3* connection_ = nullptr;
+  bool is_changed_ = false;
+  std::int64_t last_decision_ = 0;
+  std::size_t checked_acknowledged_ = 0;
+  std::vector<std::string> failures_;
+};
+
+}  // namespace finops::simulation

@@ -1,0 +1,65 @@
+// truth.hpp - what really happened to each attempt, as the simulation alone can know it.
+//
+// Owns: AttemptTruth, Truth. Does not own: what the ledger says of it (auditor.hpp compares).
+// Invariant: written by the simulated processes around their calls, in the host's own time; the
+// product never sees it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "finops/budget/lease.hpp"
+#include "finops/pulse/page.hpp"
+#include "kernel.hpp"
+
+namespace finops::simulation {
+
+struct AttemptTruth {
+  pulse::PageInfo info;
+  std::uint64_t process = 0;         ///< serial number of the process that owns the page
+  std::uint64_t reporter = 0;        ///< of the one that reports: the child of a command
+  std::uint64_t boot = 0;            ///< number of the boot that it began in
+  ClockReading last_progress{};      ///< of the last call that says that work went on
+  ClockReading last_call{};          ///< of the last call of any kind that lets go of a directive
+  Nanoseconds longest_gap{};         ///< boot time between two calls
+  std::optional<BootTime> told_at;   ///< when it first heard that it must stop for money
+  BootTime silence_allowed_until{};  ///< expect_silence
+  bool has_ledger = false;           ///< it was registered at its start
+  std::optional<Nanoseconds> finished_after_at_least;  ///< finish() was entered and returned
+  std::optional<Nanoseconds> finished_after_at_most;
+  Nanoseconds acknowledged{};      ///< commit() returned for so much
+  bool is_page_untouched = true;   ///< no power loss since its start
+  bool is_uncharged_span_released = false;
+
+  void calls(const ClockReading& now) {
+    longest_gap = std::max(longest_gap, now.boot - last_call.boot);
+    last_call = now;
+  }
+};
+
+/// A row that must be in the ledger from now on: a caller was told so.
+struct Acknowledged {
+  std::string what;
+  std::string count_sql;  ///< must count at least one
+};
+
+struct Truth {
+  std::map<std::string, AttemptTruth> attempts;
+  std::vector<Acknowledged> acknowledged;
+  std::uint64_t boot = 1;
+  std::vector<std::uint64_t> serving;  ///< processes whose agent serves
+
+  AttemptTruth* of_process(std::uint64_t serial) {
+    for (auto& [id, attempt] : attempts) {
+      if (attempt.process == serial || attempt.reporter == serial) {
+        return &attempt;
+      }
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace finops::simulation
