@@ -3,10 +3,13 @@
 // The other file is attached read-only, and everything is copied by SQL in one transaction. Journal
 // rows are never changed, so that the same row twice is the same row; an id with other content is
 // refused before anything is written.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
+#include "finops/base/private_file.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
@@ -166,8 +169,12 @@ MergeReport SqliteLedger::merge(const std::string& other_path, UtcTime now) {
 
 void SqliteLedger::copy_to(const std::string& path) {
   const std::lock_guard<std::recursive_mutex> guard(mutex_);
-  FINOPS_REQUIRE(access(path.c_str(), F_OK) != 0, ErrorCode::InvalidArgument,
+  // SQLite takes an empty file as a new one, and would make one that others can read.
+  const PrivateFile file = open_private_file(path, O_CREAT | O_EXCL | O_RDWR);
+  FINOPS_REQUIRE(file.is_open() || file.error_number != EEXIST, ErrorCode::InvalidArgument,
                  path + " exists; give the name of a new file");
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::LedgerUnavailable, "cannot make the copy " + file.why);
+  ::close(file.descriptor);
   Statement copy = database_->prepare("VACUUM INTO ?");
   copy << path;
   copy.run();

@@ -65,6 +65,8 @@ class Agent {
   Agent& operator=(const Agent&) = delete;
 
   /// Takes the agent's lock if nobody has it. True if this agent serves now.
+  /// Throws Error(PermissionDenied) if the lock file is not ours alone, Error(SystemFailure) if it
+  /// cannot be opened.
   bool try_serve();
   [[nodiscard]] bool is_serving() const noexcept { return epoch_ != 0; }
 
@@ -104,7 +106,9 @@ class Agent {
                      const std::function<void(Ledger&)>& move);
   void start_round(ClockReading now);
   void read_waiting();
-  [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, TickReport& report);
+  bool is_home_safe(TickReport& report);
+  [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, bool is_home_safe,
+                                                    TickReport& report);
   void visit(const PageRef& ref, ClockReading now, TickReport& report, std::vector<Live>& live);
   void first_look(const PageRef& ref, Watched& watched, ClockReading now) const;
   void recall(const PageRef& ref, Watched& watched, ClockReading now, TickReport& report);
