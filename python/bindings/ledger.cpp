@@ -151,6 +151,7 @@ void bind_ledger(py::module_& module) {
         return py::make_tuple(home.path, home.warnings);
       },
       py::arg("path") = "");
+  module.def("check_readable_home", &check_readable_home, py::arg("path"));
   module.def("sqlite_version", &ledger_engine_version);
 }
 
