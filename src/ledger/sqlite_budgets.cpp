@@ -207,6 +207,9 @@ void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& 
                          "; ask for more with: finops budget request");
       return;
     }
+    if (!terms.approvers.empty()) {
+      require_entitled(budget.budget_id, budget.created_by);  // those above would be passed over
+    }
     Statement insert = database_->prepare("INSERT INTO budgets VALUES (?,?,NULL,?,?,?,?,?)");
     insert << budget.budget_id.str() << budget_scope_name(budget.scope) << budget.period.str()
            << budget.currency.str() << budget.is_hard << budget.created_by << budget.created_at;

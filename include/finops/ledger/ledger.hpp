@@ -119,7 +119,8 @@ class Ledger {
 
   /// Creates the budget; an equal one is a no-op, another limit, kind, period or currency is an
   /// Error(BudgetMismatch): a limit is changed by change_terms or a request, never in passing.
-  /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense.
+  /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense,
+  /// Error(NotEntitled) if the terms name approvers and a budget above names others.
   virtual void ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) = 0;
   /// Sets new terms, from now on and for the window of `now`. Lowering the limit below what is
   /// spent and held is an Error(InvalidArgument), somebody who may not is Error(NotEntitled).
