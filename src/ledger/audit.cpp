@@ -21,9 +21,9 @@ constexpr std::size_t kHashDigits = 64;
 struct KindOfRecord {
   const char* name;
   bool is_numbered;
-  const char* record;
-  const char* missing;
-  const char* count;
+  Sql record;
+  Sql missing;
+  Sql count;
 };
 
 #define FINOPS_UNLINKED(kind, id) \

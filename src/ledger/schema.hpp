@@ -4,7 +4,7 @@
 #pragma once
 
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "ledger/database.hpp"
 
@@ -26,6 +26,6 @@ void upgrade_schema_to_2(Database& database);
 void upgrade_schema_to_3(Database& database);
 
 /// Forbids UPDATE and DELETE.
-void make_append_only(Database& database, const std::string& table);
+void make_append_only(Database& database, std::string_view table);
 
 }  // namespace finops::ledger

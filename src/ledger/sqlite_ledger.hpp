@@ -170,7 +170,7 @@ class SqliteLedger final : public Ledger {
   // sqlite_merge.cpp
   MergeReport merge_attached(const std::string& origin, UtcTime now);
   void refuse_other_content();
-  std::int64_t insert_missing(const char* sql);
+  std::int64_t insert_missing(Sql sql);
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);

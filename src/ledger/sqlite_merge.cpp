@@ -34,7 +34,7 @@ std::string read_only_uri(const std::string& path) {
 }
 
 // Which attempts are taken: those of other hosts. An attempt of this ledger's own is its own word.
-constexpr const char* kTaken =
+constexpr Sql kTaken =
     "CREATE TEMP TABLE taken AS SELECT attempt_id FROM other.attempts WHERE attempt_id NOT IN "
     "(SELECT attempt_id FROM main.attempts) OR attempt_id IN (SELECT attempt_id FROM "
     "main.merged_attempts)";
@@ -42,7 +42,7 @@ constexpr const char* kTaken =
 // What must not differ, by id: (what, its id, SQL that gives the ids which differ).
 struct Check {
   const char* what;
-  const char* sql;
+  Sql sql;
 };
 constexpr std::array<Check, 5> kChecks{{
     {"run",
@@ -67,7 +67,7 @@ constexpr std::array<Check, 5> kChecks{{
 #define FINOPS_TAKEN "WHERE attempt_id IN (SELECT attempt_id FROM taken) "
 
 // The journal tables that hang on an attempt, in an order that keeps their own.
-constexpr std::array<const char*, 7> kOfAttempts{
+constexpr std::array<Sql, 7> kOfAttempts{
     "INSERT INTO attempt_prices SELECT * FROM other.attempt_prices " FINOPS_TAKEN
     "ON CONFLICT DO NOTHING",
     "INSERT INTO attempt_ends SELECT * FROM other.attempt_ends " FINOPS_TAKEN
@@ -81,7 +81,7 @@ constexpr std::array<const char*, 7> kOfAttempts{
     "INSERT INTO telemetry SELECT * FROM other.telemetry " FINOPS_TAKEN "ON CONFLICT DO NOTHING",
     "INSERT INTO prices SELECT * FROM other.prices WHERE true ON CONFLICT DO NOTHING"};
 
-constexpr const char* kAttempts =
+constexpr Sql kAttempts =
     "INSERT INTO attempts SELECT attempt_id, run_id, (SELECT coalesce(max(attempt_number), 0) FROM "
     "main.attempts m WHERE m.run_id = o.run_id) + row_number() OVER (PARTITION BY run_id ORDER BY "
     "started_utc_ns, attempt_id), host, boot_id, pid, start_ticks, entry_point, command, resource, "
@@ -90,7 +90,7 @@ constexpr const char* kAttempts =
     "AND attempt_id NOT IN (SELECT attempt_id FROM main.attempts)";
 
 // Budgets stay where they are, so that a merged attempt holds nothing here.
-constexpr const char* kAccounts =
+constexpr Sql kAccounts =
     "INSERT INTO accounts SELECT attempt_id, state, epoch, settled_ns, usage_count, NULL, NULL, "
     "charged_units, charged_picos, is_exhausted FROM other.accounts " FINOPS_TAKEN
     "ON CONFLICT (attempt_id) DO UPDATE SET state=excluded.state, epoch=excluded.epoch, "
@@ -100,7 +100,7 @@ constexpr const char* kAccounts =
 
 }  // namespace
 
-std::int64_t SqliteLedger::insert_missing(const char* sql) {
+std::int64_t SqliteLedger::insert_missing(Sql sql) {
   Statement insert = database_->prepare(sql);
   insert.run();
   return database_->changes();

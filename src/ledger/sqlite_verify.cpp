@@ -191,12 +191,12 @@ VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
     }
   }
   for (const char* table : journal_tables()) {
-    const std::string sql = "SELECT count(*) FROM " + std::string(table);
-    report.journal_row_count += database_->count(sql);
-    const std::string triggers =
-        "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND tbl_name='" +
-        std::string(table) + "'";
-    if (database_->count(triggers) != 2) {
+    report.journal_row_count += database_->count_on_table("SELECT count(*) FROM @", table);
+    Statement triggers = database_->prepare(
+        "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND tbl_name=?");
+    triggers << table;
+    triggers.step();
+    if (triggers.integer() != 2) {
       report.problems.push_back("table " + std::string(table) +
                                 " has lost its triggers: its rows may have been changed");
     }

@@ -4,7 +4,6 @@
 // A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
 // one.
 #include <array>
-#include <string>
 
 #include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
@@ -12,7 +11,7 @@
 namespace finops::ledger {
 namespace {
 
-constexpr const char* kNewJournal = R"sql(
+constexpr Sql kNewJournal = R"sql(
 ALTER TABLE budget_lines ADD COLUMN period_start_ns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE budget_requests ADD COLUMN expires_at_ns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE budget_rulings ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
@@ -53,7 +52,7 @@ constexpr std::array<const char*, 6> kNewTables{"budget_terms", "budget_parents"
 
 // Balances get a row for each window; holds say what each attempt holds of each budget. The views
 // show periods, dry runs and notices.
-constexpr const char* kNewCaches = R"sql(
+constexpr Sql kNewCaches = R"sql(
 DROP VIEW report_budgets;
 ALTER TABLE budget_balances RENAME TO old_balances;
 CREATE TABLE budget_balances (
@@ -106,7 +105,7 @@ SELECT number, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at_ns / 1000000000, 'unix
   AS recorded_at, kind, budget_id, attempt_id, text FROM notices;
 )sql";
 
-constexpr const char* kAuditChain = R"sql(
+constexpr Sql kAuditChain = R"sql(
 CREATE TABLE audit_chain (
   sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, record_id TEXT NOT NULL,
   origin TEXT NOT NULL CHECK (origin IN ('WRITTEN', 'UPGRADED', 'MERGED')),

@@ -103,7 +103,7 @@ void PageScanner::open_page(const std::string& name) {
               : MAP_FAILED;
   close(file.descriptor);
   if (memory == MAP_FAILED) {
-    reject(is_page ? "it cannot be mapped" : "it is not a file with 4096 bytes");
+    reject(is_page ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
     return;
   }
   auto* page = static_cast<PageLayout*>(memory);

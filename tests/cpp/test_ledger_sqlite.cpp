@@ -143,9 +143,24 @@ TEST_F(LedgerSqlite, OurConnectionsReplaceNothing) {
   fill();
   ledger::Database database(path_, false);
   for (const char* name : ledger::journal_tables()) {
-    const std::string table(name);
-    const std::string sql = "INSERT OR REPLACE INTO " + table + " SELECT * FROM " + table;
-    EXPECT_EQ(code_of([&] { database.execute(sql.c_str()); }), "Conflict") << table;
+    EXPECT_EQ(code_of([&] {
+                database.execute_on_table("INSERT OR REPLACE INTO @ SELECT * FROM @", name);
+              }),
+              "Conflict")
+        << name;
+  }
+}
+
+// Goal: the only SQL with a name put in takes names of journal tables alone. Method: one of them,
+// then names that are none.
+TEST_F(LedgerSqlite, PutsInNamesOfJournalTablesOnly) {
+  fill();
+  ledger::Database database(path_, true);
+  EXPECT_EQ(database.count_on_table("SELECT count(*) FROM @", "runs"), 2);
+  for (const char* name : {"", "accounts", "runs; DROP TABLE runs", "runs ", "sqlite_schema"}) {
+    EXPECT_EQ(code_of([&] { (void)database.count_on_table("SELECT count(*) FROM @", name); }),
+              "InternalError")
+        << name;
   }
 }
 
