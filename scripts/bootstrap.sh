@@ -28,8 +28,8 @@ cmake_is_recent() {
 # Prints the Debian packages that are not installed, one a line.
 missing_packages() {
   local package wanted
-  wanted=(libsqlite3-dev libcctz-dev tzdata nlohmann-json3-dev libgtest-dev libbenchmark-dev
-    python3-venv python3-dev strace ccache)
+  wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libgtest-dev
+    libbenchmark-dev python3-venv python3-dev strace ccache)
   cmake_is_recent || wanted+=(cmake)
   ninja --version >/dev/null 2>&1 || wanted+=(ninja-build)
   g++ --version >/dev/null 2>&1 || wanted+=(g++)
@@ -44,8 +44,9 @@ install_system_packages() {
   local as_root=() missing
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
-      "cmake >= 3.22, ninja, the headers of SQLite >= 3.37 and of CCTZ, nlohmann-json >= 3.9," \
-      "GoogleTest, Google Benchmark and Python >= 3.10, and optionally ccache and strace."
+      "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
+      "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally ccache" \
+      "and strace."
     return 0
   fi
   mapfile -t missing < <(missing_packages)

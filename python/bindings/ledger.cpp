@@ -100,7 +100,12 @@ void bind_reading(py::class_<LedgerHandle>& type) {
             return self->last_checkpoint(RunId{run_id});
           },
           py::arg("run_id"), Release())
-      .def("verify", [](const LedgerHandle& self) { return self->verify(); }, Release());
+      .def(
+          "verify",
+          [](const LedgerHandle& self, const std::string& since) {
+            return since.empty() ? self->verify() : self->verify_since(since);
+          },
+          py::kw_only(), py::arg("since") = "", Release());
 }
 
 void bind_writing(py::class_<LedgerHandle>& type) {
@@ -146,6 +151,7 @@ void bind_ledger(py::module_& module) {
         return py::make_tuple(home.path, home.warnings);
       },
       py::arg("path") = "");
+  module.def("check_readable_home", &check_readable_home, py::arg("path"));
   module.def("sqlite_version", &ledger_engine_version);
 }
 

@@ -132,6 +132,8 @@ void bind_others(py::module_& module) {
         .def_readonly("journal_row_count", &Row::journal_row_count)
         .def_readonly("budget_count", &Row::budget_count)
         .def_readonly("attempt_count", &Row::attempt_count)
+        .def_readonly("audit_record_count", &Row::audit_record_count)
+        .def_readonly("audit_head", &Row::audit_head)
         .def_readonly("problems", &Row::problems);
   }
 }

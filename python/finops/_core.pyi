@@ -166,6 +166,8 @@ class VerifyReport:
     journal_row_count: int
     budget_count: int
     attempt_count: int
+    audit_record_count: int
+    audit_head: str
     problems: list[str]
 
 @final
@@ -190,7 +192,19 @@ class Ledger:
     def requests(self) -> list[RequestSummary]: ...
     def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
     def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
-    def verify(self) -> VerifyReport: ...
+    def verify(self, *, since: str = ...) -> VerifyReport:
+        """Check the file, the journal, every balance and the audit chain.
+
+        Parameters
+        ----------
+        since : a head noted earlier (`audit_head`), or the number of a record: it has to be in the
+            chain still. Empty: nothing was noted. What was written since may be more, never other.
+
+        Raises
+        ------
+        InvalidArgument : `since` is neither.
+        """
+
     def budget_chain(
         self, project: str, experiment: str, user_name: str
     ) -> list[BudgetSummary]: ...
@@ -285,6 +299,7 @@ class LiveRun:
 def live_runs(live_path: str) -> tuple[list[LiveRun], list[tuple[str, str]]]: ...
 def default_home_path(path: str = ...) -> str: ...
 def open_home(path: str = ...) -> tuple[str, list[str]]: ...
+def check_readable_home(path: str) -> str: ...
 def sqlite_version() -> str: ...
 
 @final

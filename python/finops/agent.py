@@ -43,7 +43,8 @@ def is_agent_serving(home: str) -> bool | None:
     """
     get_lock = getattr(fcntl, "F_OFD_GETLK", None)
     try:
-        descriptor = os.open(f"{home}/agent.lock", os.O_RDWR | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(f"{home}/agent.lock", flags)
     except FileNotFoundError:
         return False
     except OSError:

@@ -28,6 +28,7 @@ from ._core import (
     RunSummary,
     TelemetryWindow,
     VerifyReport,
+    check_readable_home,
     default_home_path,
     open_home,
 )
@@ -75,9 +76,9 @@ def open_ledger(home: str | os.PathLike[str] | None = None, read_only: bool = Fa
     HomeNotSafe : the folder is not ours, or others can write to it.
     LedgerUnavailable : it cannot be opened; with `read_only` also if there is none.
     """
-    if not read_only:
-        open_home(os.fspath(home) if home else "")
-    return Ledger(str(ledger_path(home)), read_only=read_only)
+    path = default_home_path(os.fspath(home) if home else "")
+    folder = check_readable_home(path) if read_only else open_home(path)[0]
+    return Ledger(os.path.join(folder, "ledger.db"), read_only=read_only)
 
 
 def budget_id_of(project: str, experiment: str) -> str:

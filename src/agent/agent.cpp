@@ -2,11 +2,13 @@
 #include "finops/agent/agent.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "agent/intents.hpp"
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 
 namespace finops::agent {
 namespace {
@@ -87,6 +89,20 @@ Agent::Outcome Agent::try_ledger(const std::string& what, TickReport& report,
   return Outcome::Away;
 }
 
+// A home that others can write to by now is not believed: no page is read, and money waits as if
+// the ledger were away.
+bool Agent::is_home_safe(TickReport& report) {
+  try {
+    check_home(options_.home);
+    return true;
+  } catch (const Error& error) {
+    report.warnings.emplace_back(error.what());
+  }
+  ledger_.reset();
+  is_ledger_away_ = true;
+  return false;
+}
+
 void Agent::start_round(ClockReading now) {
   if (is_ledger_quick_ != is_ledger_away_) {
     is_ledger_quick_ = is_ledger_away_;
@@ -109,7 +125,8 @@ void Agent::start_round(ClockReading now) {
   }
 }
 
-std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& report) {
+std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, bool is_home_safe,
+                                                  TickReport& report) {
   std::vector<PageRef> refs;
   for (pulse::OwnPage* own : adopted_) {
     // The agent line has one writer: the agent that serves, or, if none does, this one.
@@ -121,7 +138,7 @@ std::vector<Agent::PageRef> Agent::pages_of_round(ClockReading now, TickReport& 
       refs.push_back({&own->info(), &own->page(), nullptr, {}});
     }
   }
-  if (!is_serving()) {
+  if (!is_serving() || !is_home_safe) {
     return refs;
   }
   try {
@@ -147,7 +164,8 @@ TickReport Agent::tick() {
   const ClockReading now = clock_.now();
   start_round(now);
   leave_lost_home(report);
-  const std::vector<PageRef> refs = pages_of_round(now, report);
+  const bool is_safe = is_home_safe(report);
+  const std::vector<PageRef> refs = pages_of_round(now, is_safe, report);
   report.page_count = refs.size();
   if (!refs.empty()) {
     try {

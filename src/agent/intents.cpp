@@ -16,6 +16,7 @@
 #include "agent/same_file.hpp"
 #include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 
 namespace finops::agent {
 namespace {
@@ -165,12 +166,13 @@ void IntentJournal::prepare() {
 }
 
 void IntentJournal::create_file() {
-  const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0 && descriptor_ >= 0) {
+  const PrivateFile file = open_private_file(path_, O_RDWR | O_CREAT);
+  if (!file.is_open() && descriptor_ >= 0) {
     return;  // the home is gone: what is open must do, or nobody there could be stopped
   }
-  FINOPS_REQUIRE(descriptor >= 0, ErrorCode::SystemFailure,
-                 failure(path_, "cannot be made: " + errno_text(errno)));
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::SystemFailure,
+                 failure(path_, "cannot be made: " + file.why));
+  const int descriptor = file.descriptor;
   const int refused = posix_fallocate(descriptor, 0, kFileSize);
   const bool is_durable = refused == 0 && fsync(descriptor) == 0;
   close(descriptor);
@@ -190,13 +192,12 @@ bool IntentJournal::open_file() {
     close(descriptor_);  // another home came to the place of the one that it was opened in
     descriptor_ = -1;
   }
-  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const int descriptor = open_private_file(path_, O_RDWR).descriptor;
   if (descriptor < 0) {
     return false;
   }
   struct stat info{};
-  if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid() ||
-      info.st_size < kFileSize) {
+  if (fstat(descriptor, &info) != 0 || info.st_size < kFileSize) {
     close(descriptor);
     return false;
   }

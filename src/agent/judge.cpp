@@ -9,6 +9,7 @@
 #include "agent/intents.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 #include "finops/base/process.hpp"
 
 namespace finops::agent {
@@ -37,7 +38,7 @@ bool begins_a_stop(const guard::Decision& decision, const guard::Decision& last)
 // The page is another process's, so that opening it drops no lock of ours.
 std::vector<ProcessIdentity> holders_of(const std::string& path) {
   std::vector<ProcessIdentity> holders;
-  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const int descriptor = open_private_file(path, O_RDWR).descriptor;
   const std::string boot_id = current_boot_id();
   for (int byte = 0; descriptor >= 0 && byte < pulse::kLifeByteCount; ++byte) {
     struct flock lock{};

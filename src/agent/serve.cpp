@@ -3,9 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/intents.hpp"
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
+#include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 
 namespace finops::agent {
 
@@ -19,11 +23,12 @@ bool Agent::try_serve() {
     release_lock();  // the home was removed or replaced while another agent served it
   }
   if (lock_descriptor_ < 0) {
-    lock_descriptor_ = open(options_.home.agent_lock_path().c_str(),
-                            O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock_descriptor_ < 0) {
-      return false;
-    }
+    const PrivateFile file = open_private_file(options_.home.agent_lock_path(), O_RDWR | O_CREAT);
+    FINOPS_REQUIRE(
+        file.is_open(),
+        file.error_number == EPERM ? ErrorCode::PermissionDenied : ErrorCode::SystemFailure,
+        "the agent's lock cannot be taken: " + file.why);
+    lock_descriptor_ = file.descriptor;
   }
   struct flock lock{};
   lock.l_type = F_WRLCK;

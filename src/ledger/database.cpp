@@ -1,12 +1,29 @@
 // database.cpp - opening, preparing, binding and error mapping.
 #include "ledger/database.hpp"
 
+#include <algorithm>
+
+#include "ledger/schema.hpp"
+
 namespace finops::ledger {
 namespace {
 
 constexpr const char* kDamaged =
     " (the ledger is damaged: nothing more is written to it. Copy it away, look at what can be "
     "read with `finops ledger verify`, then move it aside; a new one starts by itself)";
+
+// The one place where SQL is put together.
+std::string sql_on_table(Sql sql, std::string_view table) {
+  const auto tables = journal_tables();
+  FINOPS_ASSERT(std::ranges::find(tables, table, [](const char* name) {
+                  return std::string_view(name);
+                }) != tables.end());
+  std::string text;
+  for (const char* c = sql.text(); *c != '\0'; ++c) {
+    *c == '@' ? text += table : text += *c;
+  }
+  return text;
+}
 
 int on_wal_commit(void* wal_frames, sqlite3*, const char*, int frames) {
   *static_cast<int*>(wal_frames) = frames;
@@ -24,9 +41,10 @@ void throw_sqlite(int code, const std::string& message) {
     case SQLITE_PERM:
     case SQLITE_AUTH:
       detail::throw_error(ErrorCode::PermissionDenied, "the ledger cannot be used: " + message);
+    case SQLITE_ERROR:  // our SQL is constant: a table or a value is not as we made it
+      detail::throw_error(ErrorCode::LedgerCorrupt, message + kDamaged);
     case SQLITE_MISUSE:
-    case SQLITE_RANGE:
-    case SQLITE_ERROR: detail::throw_internal(message.c_str(), "sqlite", code);
+    case SQLITE_RANGE: detail::throw_internal(message.c_str(), "sqlite", code);
     default:
       detail::throw_error(ErrorCode::LedgerUnavailable,
                           "the ledger cannot be used: " + message + " (SQLite code " +
@@ -117,10 +135,6 @@ Money Statement::money(Currency currency) {
   return Money::from_stored({.units = units, .picos = picos}, currency);
 }
 
-bool Statement::next_is_null() const {
-  return sqlite3_column_type(statement_, column_) == SQLITE_NULL;
-}
-
 Database::Database(const std::string& path, bool read_only) {
   const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI;
@@ -152,11 +166,11 @@ Database::~Database() {
   sqlite3_close_v2(connection_);
 }
 
-Statement Database::prepare(const char* sql) {
-  sqlite3_stmt*& statement = statements_[sql];
+Statement Database::prepare(Sql sql) {
+  sqlite3_stmt*& statement = statements_[sql.text()];
   if (statement == nullptr) {
-    const int code =
-        sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    const int code = sqlite3_prepare_v3(connection_, sql.text(), -1, SQLITE_PREPARE_PERSISTENT,
+                                        &statement, nullptr);
     if (code != SQLITE_OK) {
       throw_sqlite(code, sqlite3_errmsg(connection_));
     }
@@ -166,16 +180,28 @@ Statement Database::prepare(const char* sql) {
   return {connection_, statement};
 }
 
-void Database::execute(const char* sql) {
+void Database::execute(Sql sql) { execute_text(sql.text()); }
+
+void Database::execute_on_table(Sql sql, std::string_view table) {
+  execute_text(sql_on_table(sql, table).c_str());
+}
+
+std::int64_t Database::count(Sql sql) { return count_text(sql.text()); }
+
+std::int64_t Database::count_on_table(Sql sql, std::string_view table) {
+  return count_text(sql_on_table(sql, table).c_str());
+}
+
+void Database::execute_text(const char* sql) {
   const int code = sqlite3_exec(connection_, sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) {
     throw_sqlite(code, sqlite3_errmsg(connection_));
   }
 }
 
-std::int64_t Database::count(const std::string& sql) {
+std::int64_t Database::count_text(const char* sql) {
   sqlite3_stmt* raw = nullptr;
-  const int code = sqlite3_prepare_v2(connection_, sql.c_str(), -1, &raw, nullptr);
+  const int code = sqlite3_prepare_v2(connection_, sql, -1, &raw, nullptr);
   if (code != SQLITE_OK) {
     throw_sqlite(code, sqlite3_errmsg(connection_));
   }

@@ -1,8 +1,9 @@
 // database.hpp - a thin, checked layer over SQLite's C interface.
 //
-// Owns: Database (one connection), Statement (one prepared statement), the mapping of SQLite's
+// Owns: Database (one connection), Statement (one prepared statement), Sql, the mapping of SQLite's
 // codes to ErrorCode. Private to ledger: nothing else sees sqlite3.h.
-// Invariant: every call is checked; every connection has the settings that `Database` sets.
+// Invariants: every call is checked; every connection has the settings that `Database` sets; no SQL
+// is built from a value: it is a constant of the compiler, and values are bound.
 #pragma once
 
 #include <sqlite3.h>
@@ -18,6 +19,17 @@
 #include "finops/money/money.hpp"
 
 namespace finops::ledger {
+
+/// SQL that stands in the source. Text that is put together at run time does not compile here.
+class Sql {
+ public:
+  // NOLINTNEXTLINE(google-explicit-constructor): a literal is meant to be one by itself.
+  consteval Sql(const char* literal) noexcept : text_(literal) {}
+  [[nodiscard]] constexpr const char* text() const noexcept { return text_; }
+
+ private:
+  const char* text_;
+};
 
 /// A prepared statement: bind in order with `<<`, then step, then read columns in order.
 class Statement {
@@ -65,7 +77,10 @@ class Statement {
   [[nodiscard]] UtcTime utc() { return UtcTime{Nanoseconds{integer()}}; }
   /// Reads two columns.
   [[nodiscard]] Money money(Currency currency);
-  [[nodiscard]] bool next_is_null() const;
+  [[nodiscard]] bool next_is_null() const { return next_type() == SQLITE_NULL; }
+  /// SQLite's storage class of the next column.
+  [[nodiscard]] int next_type() const { return sqlite3_column_type(statement_, column_); }
+  [[nodiscard]] int column_count() const { return sqlite3_column_count(statement_); }
   void skip(int columns) { column_ += columns; }
 
  private:
@@ -84,12 +99,16 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  /// A statement of `sql`, prepared once per connection. `sql` must be a string literal.
-  [[nodiscard]] Statement prepare(const char* sql);
+  /// A statement of `sql`, prepared once per connection.
+  [[nodiscard]] Statement prepare(Sql sql);
   /// Runs statements that take no parameters.
-  void execute(const char* sql);
+  void execute(Sql sql);
   /// The one integer that `sql` gives.
-  [[nodiscard]] std::int64_t count(const std::string& sql);
+  [[nodiscard]] std::int64_t count(Sql sql);
+  /// The two above with each '@' in `sql` replaced by the name of a journal table: names cannot be
+  /// bound. Any other name is an InternalError.
+  void execute_on_table(Sql sql, std::string_view table);
+  [[nodiscard]] std::int64_t count_on_table(Sql sql, std::string_view table);
   /// Rows changed by the last statement.
   [[nodiscard]] int changes() const noexcept { return sqlite3_changes(connection_); }
   /// Frames in the write-ahead log after the last commit of this connection.
@@ -103,6 +122,9 @@ class Database {
   void checkpoint_passive();
 
  private:
+  void execute_text(const char* sql);
+  std::int64_t count_text(const char* sql);
+
   sqlite3* connection_ = nullptr;
   std::unordered_map<const char*, sqlite3_stmt*> statements_;
   int wal_frames_ = 0;

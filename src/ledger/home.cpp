@@ -5,13 +5,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <ranges>
+#include <vector>
 
 #include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 
 namespace finops {
 namespace {
@@ -62,25 +66,61 @@ void check_folder(const std::string& path) {
   struct stat info{};
   FINOPS_REQUIRE(lstat(path.c_str(), &info) == 0, ErrorCode::SystemFailure,
                  "cannot examine " + path + ": " + errno_text(errno) + kNextStep);
-  FINOPS_REQUIRE(S_ISDIR(info.st_mode), ErrorCode::PermissionDenied,
-                 path + " is not a folder" + kNextStep);
-  FINOPS_REQUIRE(info.st_uid == geteuid(), ErrorCode::PermissionDenied,
-                 path + " belongs to user id " + std::to_string(info.st_uid) + ", not to us (" +
-                     std::to_string(geteuid()) + ")" + kNextStep);
-  FINOPS_REQUIRE((info.st_mode & 022U) == 0, ErrorCode::PermissionDenied,
-                 path + " can be written by other users; run: chmod 700 " + path);
+  const std::string why = why_folder_is_unsafe(info, path);
+  FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied, why + kNextStep);
   FINOPS_REQUIRE(access(path.c_str(), W_OK | X_OK) == 0, ErrorCode::PermissionDenied,
                  path + " cannot be written: " + errno_text(errno) + kNextStep);
 }
 
 void create_folder(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0) {
-    // Best effort: the ledger insists on its own folder before it acknowledges anything.
-    (void)sync_folder(folder_of(path));
+  try {
+    if (create_private_folder(path)) {
+      // Best effort: the ledger insists on its own folder before it acknowledges anything.
+      (void)sync_folder(folder_of(path));
+    }
+  } catch (const Error& error) {
+    detail::throw_error(error.code(), error.what() + std::string(kNextStep));
+  }
+}
+
+// The folders above a new home are for us alone as well, as the XDG base directory specification
+// asks. What cannot be made is told of by whoever needs it.
+void create_folders_above(const std::string& path) {
+  std::vector<std::string> missing;
+  struct stat info{};
+  for (std::string folder = folder_of(path);
+       folder != "/" && folder != "." && lstat(folder.c_str(), &info) != 0;
+       folder = folder_of(folder)) {
+    missing.push_back(folder);
+  }
+  try {
+    std::ranges::for_each(std::views::reverse(missing), create_private_folder);
+  } catch (const Error&) {
     return;
   }
-  FINOPS_REQUIRE(errno == EEXIST, ErrorCode::PermissionDenied,
-                 "cannot create " + path + ": " + errno_text(errno) + kNextStep);
+}
+
+// The home may be a link, to a larger disk as it may be; its folders and files may not. One home
+// has one path in a process: locks and pages are known by it.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  FINOPS_REQUIRE(!error, ErrorCode::PermissionDenied,
+                 path + " cannot be followed to a folder: " + error.message() + kNextStep);
+  return real.string();
+}
+
+// Who can rename the home can put another one in its place. That one would not be ours, and is
+// refused; but runs would be unknown meanwhile.
+void warn_of_folder_above(Home& home) {
+  const std::string above = folder_of(home.path);
+  struct stat info{};
+  if (stat(above.c_str(), &info) == 0 && (info.st_mode & 02U) != 0 &&
+      (info.st_mode & static_cast<unsigned>(S_ISVTX)) == 0) {
+    home.warnings.push_back("every user can rename " + home.path + ", since " + above +
+                            " can be written by all; run: chmod o-w " + above +
+                            " (or chmod +t), or set FINOPS_HOME to another folder");
+  }
 }
 
 }  // namespace
@@ -105,14 +145,33 @@ Home open_home(const std::string& path) {
   Home home{.path = default_home_path(path), .warnings = {}};
   FINOPS_REQUIRE(home.path.starts_with('/'), ErrorCode::InvalidArgument,
                  "the home folder must be an absolute path, not '" + home.path + "'");
-  std::error_code ignored;  // the mkdir below reports what matters
-  std::filesystem::create_directories(std::filesystem::path(home.path).parent_path(), ignored);
+  create_folders_above(home.path);
   create_folder(home.path);
+  home.path = real_path(home.path);
   check_folder(home.path);
+  warn_of_folder_above(home);
   check_file_system(home);
   create_folder(home.live_path());
   check_folder(home.live_path());
   return home;
+}
+
+void check_home(const Home& home) {
+  check_folder(home.path);
+  check_folder(home.live_path());
+}
+
+std::string check_readable_home(const std::string& path) {
+  struct stat info{};
+  if (lstat(path.c_str(), &info) != 0) {
+    return path;  // nothing is there to be read
+  }
+  std::string real = real_path(path);
+  FINOPS_REQUIRE(stat(real.c_str(), &info) == 0, ErrorCode::SystemFailure,
+                 "cannot examine " + real + ": " + errno_text(errno) + kNextStep);
+  const std::string why = why_folder_is_unsafe(info, real);
+  FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied, why + kNextStep);
+  return real;
 }
 
 }  // namespace finops

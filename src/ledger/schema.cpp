@@ -1,25 +1,24 @@
-// schema.cpp - the SQL of a ledger file, version 1; upgrade.cpp makes it version 2.
+// schema.cpp - the SQL of a ledger file, version 1; upgrade.cpp makes later ones of it.
 //
 // Money is two columns, units and picos (1e-12 of a unit), of one sign. Times are UTC in ns;
 // spans count ns of CLOCK_BOOTTIME from an attempt's start.
 #include "ledger/schema.hpp"
 
 #include <array>
-#include <string>
 
 namespace finops::ledger {
 namespace {
 
-// In the order in which they refer to each other; the last six came with version 2.
-constexpr std::array<const char*, 21> kJournalTables{
-    "prices",         "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
-    "attempt_ends",   "settlements",    "usage",        "charges",           "checkpoints",
-    "decisions",      "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
-    "budget_terms",   "budget_parents", "notices",      "notice_deliveries", "telemetry",
-    "merged_attempts"};
+// In the order in which they refer to each other; the last seven came later.
+constexpr std::array<const char*, 22> kJournalTables{
+    "prices",          "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
+    "attempt_ends",    "settlements",    "usage",        "charges",           "checkpoints",
+    "decisions",       "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
+    "budget_terms",    "budget_parents", "notices",      "notice_deliveries", "telemetry",
+    "merged_attempts", "audit_chain"};
 constexpr std::size_t kVersion1Tables = 15;
 
-constexpr const char* kJournal = R"sql(
+constexpr Sql kJournal = R"sql(
 CREATE TABLE prices (
   price_id TEXT PRIMARY KEY, sku_id TEXT NOT NULL, provider TEXT NOT NULL, region TEXT NOT NULL,
   zone TEXT NOT NULL, instance_type TEXT NOT NULL, gpu TEXT NOT NULL, gpu_count INTEGER NOT NULL,
@@ -114,7 +113,7 @@ CREATE TABLE budget_rulings (
 )sql";
 
 // The caches. The CHECK adds units and picos apart, so that no sum can turn into a float.
-constexpr const char* kCaches = R"sql(
+constexpr Sql kCaches = R"sql(
 CREATE TABLE budget_balances (
   budget_id TEXT PRIMARY KEY REFERENCES budgets (budget_id),
   limit_units INTEGER NOT NULL, limit_picos INTEGER NOT NULL,
@@ -143,7 +142,7 @@ CREATE INDEX accounts_unsettled ON accounts (attempt_id) WHERE state <> 'SETTLED
 
 // For people with `sqlite3 'file:ledger.db?mode=ro'`. Sums carry picos into units in steps of a
 // million, so that they stay exact in 64 bits for 9 billion rows.
-constexpr const char* kViews = R"sql(
+constexpr Sql kViews = R"sql(
 CREATE VIEW report_attempt_costs AS
 SELECT attempt_id, currency,
   sum(billed_cost_units)
@@ -179,13 +178,15 @@ FROM decisions d JOIN attempts a USING (attempt_id) JOIN runs r USING (run_id);
 
 std::span<const char* const> journal_tables() noexcept { return kJournalTables; }
 
-void make_append_only(Database& database, const std::string& table) {
-  for (const std::string operation : {"UPDATE", "DELETE"}) {
-    database.execute(("CREATE TRIGGER " + table + "_no_" + operation + " BEFORE " + operation +
-                      " ON " + table + " BEGIN SELECT RAISE(ABORT, '" + table +
-                      " is append-only: a correction is a new row'); END")
-                         .c_str());
-  }
+void make_append_only(Database& database, std::string_view table) {
+  database.execute_on_table(
+      "CREATE TRIGGER @_no_UPDATE BEFORE UPDATE ON @ BEGIN SELECT RAISE(ABORT, '@ is append-only: "
+      "a "
+      "correction is a new row'); END; "
+      "CREATE TRIGGER @_no_DELETE BEFORE DELETE ON @ BEGIN SELECT RAISE(ABORT, '@ is append-only: "
+      "a "
+      "correction is a new row'); END",
+      table);
 }
 
 void create_schema_1(Database& database) {
@@ -195,9 +196,8 @@ void create_schema_1(Database& database) {
   for (std::size_t i = 0; i < kVersion1Tables; ++i) {
     make_append_only(database, kJournalTables.at(i));
   }
-  database.execute(("PRAGMA application_id=" + std::to_string(kApplicationId) +
-                    "; PRAGMA user_version=1")
-                       .c_str());
+  static_assert(kApplicationId == 1'179'209'295);
+  database.execute("PRAGMA application_id=1179209295; PRAGMA user_version=1");
 }
 
 void upgrade_schema(Database& database, std::int64_t version) {
@@ -206,6 +206,9 @@ void upgrade_schema(Database& database, std::int64_t version) {
   }
   if (version < 2) {
     upgrade_schema_to_2(database);
+  }
+  if (version < 3) {
+    upgrade_schema_to_3(database);
   }
 }
 

@@ -4,14 +4,14 @@
 #pragma once
 
 #include <span>
-#include <string>
+#include <string_view>
 
 #include "ledger/database.hpp"
 
 namespace finops::ledger {
 
 inline constexpr std::int64_t kApplicationId = 0x46494E4F;  // "FINO", PRAGMA application_id
-inline constexpr std::int64_t kSchemaVersion = 2;           // PRAGMA user_version
+inline constexpr std::int64_t kSchemaVersion = 3;           // PRAGMA user_version
 
 /// The append-only tables.
 [[nodiscard]] std::span<const char* const> journal_tables() noexcept;
@@ -20,11 +20,12 @@ inline constexpr std::int64_t kSchemaVersion = 2;           // PRAGMA user_versi
 /// and a transaction.
 void upgrade_schema(Database& database, std::int64_t version);
 
-/// The steps. Version 1 in an empty file; version 2 in one of version 1.
+/// The steps. Version 1 in an empty file; each other one in a file of the version before.
 void create_schema_1(Database& database);
 void upgrade_schema_to_2(Database& database);
+void upgrade_schema_to_3(Database& database);
 
 /// Forbids UPDATE and DELETE.
-void make_append_only(Database& database, const std::string& table);
+void make_append_only(Database& database, std::string_view table);
 
 }  // namespace finops::ledger

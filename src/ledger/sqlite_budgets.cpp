@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "ledger/audit.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
 namespace finops::ledger {
@@ -123,6 +124,9 @@ void SqliteLedger::post(const BudgetLine& line, const std::string& event_id) {
   insert << budget_account_name(line.from) << budget_account_name(line.to) << line.amount
          << line.who << line.why << line.recorded_at << line.period_start;
   insert.run();
+  if (line.from == BudgetAccount::Limit || line.to == BudgetAccount::Limit) {
+    chain_record(*database_, AuditKind::Limit, event_id);
+  }
   Statement update = database_->prepare(
       "UPDATE budget_balances SET limit_units=?, limit_picos=?, available_units=?, "
       "available_picos=?, held_units=?, held_picos=?, spent_units=?, spent_picos=?, "
@@ -172,12 +176,17 @@ void SqliteLedger::insert_terms(const BudgetId& budget_id, const BudgetTerms& te
   for (const std::string& name : terms.approvers) {
     approvers += (approvers.empty() ? "" : ",") + name;
   }
-  Statement insert = database_->prepare(
-      "INSERT INTO budget_terms VALUES (?1, (SELECT count(*) + 1 FROM budget_terms WHERE "
-      "budget_id=?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
-  insert << budget_id.str() << terms.limit << terms.burn_cap_per_hour << terms.max_duration
-         << percents_text(terms.warning_percents) << approvers << who << why << now;
+  Statement last = database_->prepare("SELECT count(*) FROM budget_terms WHERE budget_id=?");
+  last << budget_id.str();
+  last.step();
+  const std::int64_t sequence = last.integer() + 1;
+  Statement insert =
+      database_->prepare("INSERT INTO budget_terms VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+  insert << budget_id.str() << sequence << terms.limit << terms.burn_cap_per_hour
+         << terms.max_duration << percents_text(terms.warning_percents) << approvers << who << why
+         << now;
   insert.run();
+  chain_record(*database_, AuditKind::Terms, budget_id.str(), sequence);
 }
 
 void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) {
@@ -201,10 +210,14 @@ void SqliteLedger::ensure_budget(const BudgetRecord& budget, const BudgetTerms& 
                          "; ask for more with: finops budget request");
       return;
     }
+    if (!terms.approvers.empty()) {
+      require_entitled(budget.budget_id, budget.created_by);  // those above would be passed over
+    }
     Statement insert = database_->prepare("INSERT INTO budgets VALUES (?,?,NULL,?,?,?,?,?)");
     insert << budget.budget_id.str() << budget_scope_name(budget.scope) << budget.period.str()
            << budget.currency.str() << budget.is_hard << budget.created_by << budget.created_at;
     insert.run();
+    chain_record(*database_, AuditKind::Budget, budget.budget_id.str());
     insert_terms(budget.budget_id, terms, budget.created_by, "created", budget.created_at);
     open_window(budget.budget_id, budget.period.window_at(budget.created_at).start,
                 budget.created_at);
@@ -318,11 +331,14 @@ void SqliteLedger::set_parent(const Membership& membership) {
       FINOPS_REQUIRE(next != child && ++depth < kDeepest, ErrorCode::InvalidArgument,
                      "budgets cannot belong to each other in a circle: " + path);
     }
-    Statement insert = database_->prepare(
-        "INSERT INTO budget_parents VALUES (?1, (SELECT count(*) + 1 FROM budget_parents WHERE "
-        "child_id=?1), ?2, ?3, ?4)");
-    insert << child.str() << parent.str() << membership.who << membership.recorded_at;
+    Statement last = database_->prepare("SELECT count(*) FROM budget_parents WHERE child_id=?");
+    last << child.str();
+    last.step();
+    const std::int64_t sequence = last.integer() + 1;
+    Statement insert = database_->prepare("INSERT INTO budget_parents VALUES (?,?,?,?,?)");
+    insert << child.str() << sequence << parent.str() << membership.who << membership.recorded_at;
     insert.run();
+    chain_record(*database_, AuditKind::Parent, child.str(), sequence);
   });
 }
 

@@ -6,23 +6,26 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "finops/base/durable.hpp"
+#include "finops/base/private_file.hpp"
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
 namespace finops::ledger {
 namespace {
 
-void create_private_file(const std::string& path) {
-  // Created here, so that no moment exists in which others could read it. An existing file is not
-  // opened: closing a descriptor of it would drop SQLite's locks in this process.
-  const int descriptor = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-  if (descriptor >= 0) {
-    close(descriptor);
+// Created here, so that no moment exists in which others could read it. An existing file is not
+// opened: closing a descriptor of it would drop SQLite's locks in this process.
+void create_ledger_file(const std::string& path) {
+  const PrivateFile file = open_private_file(path, O_CREAT | O_EXCL | O_RDWR);
+  if (file.is_open()) {
+    close(file.descriptor);
     return;
   }
-  FINOPS_REQUIRE(errno == EEXIST, ErrorCode::LedgerUnavailable,
-                 "cannot create the ledger " + path + ": " + errno_text(errno));
+  FINOPS_REQUIRE(file.error_number == EEXIST, ErrorCode::LedgerUnavailable,
+                 "cannot create the ledger " + file.why);
 }
 
 // Before the first commit, under the write lock: whoever created the file may have been killed, or
@@ -41,14 +44,34 @@ void make_name_durable(const std::string& path) {
   }
 }
 
-void check_private_file(const std::string& path) {
+// SQLite follows what lies beside the file as well.
+void check_ledger_files(const std::string& path) {
   struct stat info{};
   FINOPS_REQUIRE(lstat(path.c_str(), &info) == 0, ErrorCode::LedgerUnavailable,
                  "there is no ledger at " + path + ": nothing has been tracked yet");
-  FINOPS_REQUIRE(S_ISREG(info.st_mode) && info.st_uid == geteuid() && (info.st_mode & 022U) == 0,
-                 ErrorCode::PermissionDenied,
-                 "the ledger " + path +
-                     " must be a plain file of ours that others cannot write; run: chmod 600");
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    const std::string name = path + suffix;
+    if (lstat(name.c_str(), &info) == 0) {
+      const std::string why = why_file_is_unsafe(info, name);
+      FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied, "the ledger cannot be used: " + why);
+    }
+  }
+}
+
+void check_ledger_folder(const std::string& folder) {
+  struct stat info{};
+  FINOPS_REQUIRE(lstat(folder.c_str(), &info) == 0, ErrorCode::LedgerUnavailable,
+                 "cannot examine the ledger's folder " + folder + ": " + errno_text(errno));
+  const std::string why = why_folder_is_unsafe(info, folder);
+  FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied,
+                 "the ledger's folder cannot be used: " + why);
+}
+
+// One ledger has one path in a process: its write lock is known by it.
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::canonical(folder_of(path), error);
+  return error ? path : (folder / std::filesystem::path(path).filename()).string();
 }
 
 // The columns of `charges`, in their order. Texts of the charge outlive the step; the currency's
@@ -66,22 +89,21 @@ void bind_charge(Statement& statement, const Charge& charge) {
             << charge.billed_cost.currency().str() << charge.billed_cost << charge.effective_cost;
 }
 
-// `same` counts the rows that equal what was to be written: an id that is known with other content
-// is told of, never dropped.
+}  // namespace
+
 void require_known(Statement& same, const std::string& what) {
   same.step();
   FINOPS_REQUIRE(same.integer() == 1, ErrorCode::Conflict,
                  what + " exists with other content; a correction needs an id of its own");
 }
 
-}  // namespace
-
 SqliteLedger::SqliteLedger(const std::string& path, const LedgerOptions& options)
-    : path_(path), options_(options) {
+    : path_(real_path(path)), options_(options) {
   if (!options.read_only) {
-    create_private_file(path);
+    check_ledger_folder(folder_of(path_));
+    create_ledger_file(path_);
   }
-  check_private_file(path);
+  check_ledger_files(path_);
   open_connection();
 }
 
@@ -390,6 +412,8 @@ DecisionRecord SqliteLedger::add_decision(const DecisionRecord& decision) {
       bind(same);
       require_known(same, "decision " + std::to_string(stored.sequence) + " of attempt " +
                               stored.attempt_id.str());
+    } else {
+      chain_record(*database_, AuditKind::Decision, stored.attempt_id.str(), stored.sequence);
     }
     notify_dry_run(stored);
   });

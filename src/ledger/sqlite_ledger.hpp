@@ -40,6 +40,10 @@ struct AccountRow {
   int line_count = 0;  ///< lines written in this transaction, for their event ids
 };
 
+/// `same` counts the rows that equal what was to be written: an id that is known with other content
+/// is an Error(Conflict), never dropped. `what` names it.
+void require_known(Statement& same, const std::string& what);
+
 class SqliteLedger final : public Ledger, private ForkGate::Connection {
  public:
   SqliteLedger(const std::string& path, const LedgerOptions& options);
@@ -98,7 +102,8 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   std::vector<DecisionRecord> decisions(const AttemptId& attempt_id, std::int64_t limit) override;
   std::optional<CheckpointRecord> last_checkpoint(const RunId& run_id) override;
   std::vector<PriceRow> user_prices() override;
-  VerifyReport verify() override;
+  VerifyReport verify() override { return verify_since({}); }
+  VerifyReport verify_since(const std::string& noted_head) override;
 
  private:
   // sqlite_connection.cpp
@@ -193,7 +198,7 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   // sqlite_merge.cpp
   MergeReport merge_attached(const std::string& origin, UtcTime now);
   void refuse_other_content();
-  std::int64_t insert_missing(const char* sql);
+  std::int64_t insert_missing(Sql sql);
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);

@@ -3,10 +3,14 @@
 // The other file is attached read-only, and everything is copied by SQL in one transaction. Journal
 // rows are never changed, so that the same row twice is the same row; an id with other content is
 // refused before anything is written.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
+#include "finops/base/private_file.hpp"
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
@@ -30,7 +34,7 @@ std::string read_only_uri(const std::string& path) {
 }
 
 // Which attempts are taken: those of other hosts. An attempt of this ledger's own is its own word.
-constexpr const char* kTaken =
+constexpr Sql kTaken =
     "CREATE TEMP TABLE taken AS SELECT attempt_id FROM other.attempts WHERE attempt_id NOT IN "
     "(SELECT attempt_id FROM main.attempts) OR attempt_id IN (SELECT attempt_id FROM "
     "main.merged_attempts)";
@@ -38,7 +42,7 @@ constexpr const char* kTaken =
 // What must not differ, by id: (what, its id, SQL that gives the ids which differ).
 struct Check {
   const char* what;
-  const char* sql;
+  Sql sql;
 };
 constexpr std::array<Check, 5> kChecks{{
     {"run",
@@ -63,7 +67,7 @@ constexpr std::array<Check, 5> kChecks{{
 #define FINOPS_TAKEN "WHERE attempt_id IN (SELECT attempt_id FROM taken) "
 
 // The journal tables that hang on an attempt, in an order that keeps their own.
-constexpr std::array<const char*, 7> kOfAttempts{
+constexpr std::array<Sql, 7> kOfAttempts{
     "INSERT INTO attempt_prices SELECT * FROM other.attempt_prices " FINOPS_TAKEN
     "ON CONFLICT DO NOTHING",
     "INSERT INTO attempt_ends SELECT * FROM other.attempt_ends " FINOPS_TAKEN
@@ -77,7 +81,7 @@ constexpr std::array<const char*, 7> kOfAttempts{
     "INSERT INTO telemetry SELECT * FROM other.telemetry " FINOPS_TAKEN "ON CONFLICT DO NOTHING",
     "INSERT INTO prices SELECT * FROM other.prices WHERE true ON CONFLICT DO NOTHING"};
 
-constexpr const char* kAttempts =
+constexpr Sql kAttempts =
     "INSERT INTO attempts SELECT attempt_id, run_id, (SELECT coalesce(max(attempt_number), 0) FROM "
     "main.attempts m WHERE m.run_id = o.run_id) + row_number() OVER (PARTITION BY run_id ORDER BY "
     "started_utc_ns, attempt_id), host, boot_id, pid, start_ticks, entry_point, command, resource, "
@@ -86,7 +90,7 @@ constexpr const char* kAttempts =
     "AND attempt_id NOT IN (SELECT attempt_id FROM main.attempts)";
 
 // Budgets stay where they are, so that a merged attempt holds nothing here.
-constexpr const char* kAccounts =
+constexpr Sql kAccounts =
     "INSERT INTO accounts SELECT attempt_id, state, epoch, settled_ns, usage_count, NULL, NULL, "
     "charged_units, charged_picos, is_exhausted FROM other.accounts " FINOPS_TAKEN
     "ON CONFLICT (attempt_id) DO UPDATE SET state=excluded.state, epoch=excluded.epoch, "
@@ -96,7 +100,7 @@ constexpr const char* kAccounts =
 
 }  // namespace
 
-std::int64_t SqliteLedger::insert_missing(const char* sql) {
+std::int64_t SqliteLedger::insert_missing(Sql sql) {
   Statement insert = database_->prepare(sql);
   insert.run();
   return database_->changes();
@@ -138,6 +142,7 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
     report.other_count += insert_missing(kOfAttempts.at(i));
   }
   insert_missing(kAccounts);
+  chain_missing(*database_, AuditOrigin::Merged);  // decisions: nothing else that is chained comes
   return report;
 }
 
@@ -164,8 +169,12 @@ MergeReport SqliteLedger::merge(const std::string& other_path, UtcTime now) {
 
 void SqliteLedger::copy_to(const std::string& path) {
   const Use use(*this);
-  FINOPS_REQUIRE(access(path.c_str(), F_OK) != 0, ErrorCode::InvalidArgument,
+  // SQLite takes an empty file as a new one, and would make one that others can read.
+  const PrivateFile file = open_private_file(path, O_CREAT | O_EXCL | O_RDWR);
+  FINOPS_REQUIRE(file.is_open() || file.error_number != EEXIST, ErrorCode::InvalidArgument,
                  path + " exists; give the name of a new file");
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::LedgerUnavailable, "cannot make the copy " + file.why);
+  ::close(file.descriptor);
   Statement copy = database_->prepare("VACUUM INTO ?");
   copy << path;
   copy.run();

@@ -1,4 +1,5 @@
 // sqlite_requests.cpp - requests for more money, and their answers.
+#include "ledger/audit.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
 namespace finops::ledger {
@@ -82,13 +83,27 @@ void SqliteLedger::add_request(const BudgetRequest& request) {
     FINOPS_REQUIRE(currency == request.amount.currency(), ErrorCode::CurrencyMismatch,
                    "budget " + request.budget_id.str() + " is in " + currency.str() +
                        ", the request in " + request.amount.currency().str());
+    const auto bind = [&request](Statement& statement) {
+      statement << request.request_id.str() << request.budget_id.str();
+      statement.bind_text_or_null(request.run_id.str());
+      statement << request.amount << request.who << request.why << request.requested_at
+                << request.expires_at;
+    };
     Statement insert = database_->prepare(
-        "INSERT INTO budget_requests VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING");
-    insert << request.request_id.str() << request.budget_id.str();
-    insert.bind_text_or_null(request.run_id.str());
-    insert << request.amount << request.who << request.why << request.requested_at
-           << request.expires_at;
+        "INSERT INTO budget_requests VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (request_id) DO "
+        "NOTHING");
+    bind(insert);
     insert.run();
+    if (database_->changes() == 0) {
+      Statement same = database_->prepare(
+          "SELECT count(*) FROM budget_requests WHERE request_id=? AND budget_id=? AND run_id IS ? "
+          "AND amount_units=? AND amount_picos=? AND who=? AND why=? AND requested_at_ns=? AND "
+          "expires_at_ns=?");
+      bind(same);
+      require_known(same, "request " + request.request_id.str());
+      return;
+    }
+    chain_record(*database_, AuditKind::Request, request.request_id.str());
     notify(NoticeKind::Request, "request/" + request.request_id.str(), request.budget_id, {},
            request.who + " asks for " + request.amount.str() + " more for " +
                request.budget_id.str() + ": " + request.why +
@@ -103,6 +118,7 @@ void SqliteLedger::insert_ruling(const BudgetRuling& ruling) {
          << ruling.why << ruling.old_limit << ruling.new_limit << ruling.ruled_at
          << ruling_outcome_name(ruling.outcome);
   insert.run();
+  chain_record(*database_, AuditKind::Ruling, ruling.request_id.str());
 }
 
 BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_approved,

@@ -1,6 +1,7 @@
 // sqlite_verify.cpp - rebuilds every cache from the journal and compares.
 #include <map>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
@@ -170,7 +171,10 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
   }
 }
 
-VerifyReport SqliteLedger::verify() {
+VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
+  if (!noted_head.empty()) {
+    check_noted_head(noted_head);
+  }
   const Use use(*this);
   VerifyReport report;
   {
@@ -187,18 +191,19 @@ VerifyReport SqliteLedger::verify() {
     }
   }
   for (const char* table : journal_tables()) {
-    const std::string sql = "SELECT count(*) FROM " + std::string(table);
-    report.journal_row_count += database_->count(sql);
-    const std::string triggers =
-        "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND tbl_name='" +
-        std::string(table) + "'";
-    if (database_->count(triggers) != 2) {
+    report.journal_row_count += database_->count_on_table("SELECT count(*) FROM @", table);
+    Statement triggers = database_->prepare(
+        "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND tbl_name=?");
+    triggers << table;
+    triggers.step();
+    if (triggers.integer() != 2) {
       report.problems.push_back("table " + std::string(table) +
                                 " has lost its triggers: its rows may have been changed");
     }
   }
-  database_->execute("BEGIN");  // one snapshot for both, whatever is written meanwhile
+  database_->execute("BEGIN");  // one snapshot for all, whatever is written meanwhile
   try {
+    verify_chain(*database_, noted_head, report);
     verify_budgets(report);
     verify_accounts(report);
   } catch (const std::exception& error) {

@@ -1,16 +1,17 @@
 // upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
+// From 2 to 3: the audit chain.
 //
 // A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
 // one.
 #include <array>
-#include <string>
 
+#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
 namespace finops::ledger {
 namespace {
 
-constexpr const char* kNewJournal = R"sql(
+constexpr Sql kNewJournal = R"sql(
 ALTER TABLE budget_lines ADD COLUMN period_start_ns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE budget_requests ADD COLUMN expires_at_ns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE budget_rulings ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
@@ -51,7 +52,7 @@ constexpr std::array<const char*, 6> kNewTables{"budget_terms", "budget_parents"
 
 // Balances get a row for each window; holds say what each attempt holds of each budget. The views
 // show periods, dry runs and notices.
-constexpr const char* kNewCaches = R"sql(
+constexpr Sql kNewCaches = R"sql(
 DROP VIEW report_budgets;
 ALTER TABLE budget_balances RENAME TO old_balances;
 CREATE TABLE budget_balances (
@@ -104,6 +105,13 @@ SELECT number, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at_ns / 1000000000, 'unix
   AS recorded_at, kind, budget_id, attempt_id, text FROM notices;
 )sql";
 
+constexpr Sql kAuditChain = R"sql(
+CREATE TABLE audit_chain (
+  sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, record_id TEXT NOT NULL,
+  origin TEXT NOT NULL CHECK (origin IN ('WRITTEN', 'UPGRADED', 'MERGED')),
+  previous_hash TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (kind, record_id)) STRICT;
+)sql";
+
 }  // namespace
 
 void upgrade_schema_to_2(Database& database) {
@@ -113,6 +121,15 @@ void upgrade_schema_to_2(Database& database) {
     make_append_only(database, table);
   }
   database.execute("PRAGMA user_version=2");
+}
+
+// What was written before the chain existed enters it as it is found, and is marked so: the chain
+// says nothing about the time before.
+void upgrade_schema_to_3(Database& database) {
+  database.execute(kAuditChain);
+  make_append_only(database, "audit_chain");
+  chain_missing(database, AuditOrigin::Upgraded);
+  database.execute("PRAGMA user_version=3");
 }
 
 }  // namespace finops::ledger

@@ -16,6 +16,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/base/per_process.hpp"
+#include "finops/base/private_file.hpp"
 
 namespace finops::ledger {
 
@@ -37,7 +38,7 @@ bool try_record_lock(int descriptor, short type) {
 bool is_same_file(int descriptor, const std::string& path) {
   struct stat opened{};
   struct stat named{};
-  return fstat(descriptor, &opened) == 0 && stat(path.c_str(), &named) == 0 &&
+  return fstat(descriptor, &opened) == 0 && lstat(path.c_str(), &named) == 0 &&
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
@@ -64,11 +65,11 @@ WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
     registry.replaced.push_back(std::exchange(file, nullptr));
   }
   if (file == nullptr) {
-    const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FINOPS_REQUIRE(descriptor >= 0, ErrorCode::LedgerUnavailable,
-                   "cannot open the lock file " + lock_path + ": " + errno_text(errno));
+    const PrivateFile opened = open_private_file(lock_path, O_RDWR | O_CREAT);
+    FINOPS_REQUIRE(opened.is_open(), ErrorCode::LedgerUnavailable,
+                   "cannot open the lock file " + opened.why);
     file = std::make_unique<LockFile>();
-    file->descriptor = descriptor;
+    file->descriptor = opened.descriptor;
   }
   return *file;
 }

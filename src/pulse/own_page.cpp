@@ -15,6 +15,7 @@
 #include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
 #include "finops/base/per_process.hpp"
+#include "finops/base/private_file.hpp"
 #include "pulse/record_lock.hpp"
 
 namespace finops::pulse {
@@ -106,10 +107,9 @@ std::unique_ptr<OwnPage> OwnPage::create(const std::string& live_path, const Pag
   std::unique_ptr<OwnPage> own(new OwnPage);
   const std::string path = page_path(live_path, info.attempt_id);
   const std::string unfinished = live_path + "/." + info.attempt_id.str() + ".new";
-  const int descriptor =
-      open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  FINOPS_REQUIRE(descriptor >= 0, ErrorCode::SystemFailure,
-                 "cannot make the live page " + path + ": " + errno_text(errno));
+  const PrivateFile file = open_private_file(unfinished, O_RDWR | O_CREAT | O_EXCL);
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::SystemFailure, "cannot make the live page " + file.why);
+  const int descriptor = file.descriptor;
   own->descriptor_ = descriptor;
   try {
     const int code = posix_fallocate(descriptor, 0, kPageSize);
@@ -152,13 +152,13 @@ std::unique_ptr<OwnPage> OwnPage::attach(const std::string& live_path, const Att
   const std::string path = page_path(live_path, attempt_id);
   FINOPS_REQUIRE(!is_own_page(path), ErrorCode::Conflict,
                  "this process holds the live page of " + attempt_id.str() + " already");
-  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  FINOPS_REQUIRE(descriptor >= 0, ErrorCode::NotFound,
-                 "there is no live page of attempt " + attempt_id.str() + ": " + errno_text(errno));
+  const PrivateFile file = open_private_file(path, O_RDWR);
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::NotFound,
+                 "there is no live page of attempt " + attempt_id.str() + ": " + file.why);
+  const int descriptor = file.descriptor;
   own->descriptor_ = descriptor;
   struct stat info{};
-  FINOPS_REQUIRE(fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) &&
-                     info.st_uid == geteuid() && info.st_size == kPageSize,
+  FINOPS_REQUIRE(fstat(descriptor, &info) == 0 && info.st_size == kPageSize,
                  ErrorCode::InvalidArgument, path + " is not a live page of ours");
   own->map_file(descriptor);
   std::string why;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 #include "pulse/record_lock.hpp"
 
 namespace finops::pulse {
@@ -46,8 +47,23 @@ bool is_left_behind(const std::string& path) {
 
 ForeignPage::~ForeignPage() { munmap(page_, kPageSize); }
 
+// A descriptor of the mapped file; -1 if another file bears its name by now.
+int ForeignPage::open_same() const {
+  const PrivateFile file = open_private_file(path_, O_RDWR);
+  struct stat info{};
+  if (file.is_open() && fstat(file.descriptor, &info) == 0 && info.st_ino == inode_) {
+    return file.descriptor;
+  }
+  const int error_number = file.is_open() ? ESTALE : file.error_number;
+  if (file.is_open()) {
+    close(file.descriptor);
+  }
+  errno = error_number;
+  return -1;
+}
+
 bool ForeignPage::is_locked() const {
-  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const int descriptor = open_same();
   if (descriptor < 0) {
     return errno != ENOENT;
   }
@@ -58,7 +74,7 @@ bool ForeignPage::is_locked() const {
 
 std::vector<pid_t> ForeignPage::holders() const {
   std::vector<pid_t> pids;
-  const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  const int descriptor = open_same();
   if (descriptor < 0) {
     return pids;
   }
@@ -95,22 +111,21 @@ void PageScanner::open_page(const std::string& name) {
       rejected_.push_back({path, why});
     }
   };
-  const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor < 0) {
-    if (errno != ENOENT) {
-      reject("it cannot be opened: " + errno_text(errno));
+  const PrivateFile file = open_private_file(path, O_RDWR);
+  if (!file.is_open()) {
+    if (file.error_number != ENOENT) {
+      reject(file.why);
     }
     return;
   }
   struct stat info{};
-  const bool is_usable = fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode) &&
-                         info.st_uid == geteuid() && info.st_size == kPageSize;
-  void* memory = is_usable
-                     ? mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
-                     : MAP_FAILED;
-  close(descriptor);
+  const bool is_page = fstat(file.descriptor, &info) == 0 && info.st_size == kPageSize;
+  void* memory =
+      is_page ? mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0)
+              : MAP_FAILED;
+  close(file.descriptor);
   if (memory == MAP_FAILED) {
-    reject(is_usable ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
+    reject(is_page ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
     return;
   }
   auto* page = static_cast<PageLayout*>(memory);
@@ -125,16 +140,29 @@ void PageScanner::open_page(const std::string& name) {
     reject(why);
     return;
   }
-  auto foreign = std::make_unique<ForeignPage>(path, std::move(*decoded), page);
+  auto foreign = std::make_unique<ForeignPage>(path, std::move(*decoded), page, info.st_ino);
   foreign->seen_in_scan_ = scan_count_;
   pages_.push_back(foreign.get());
   known_.emplace(name, std::move(foreign));
+}
+
+// The folder names the inode for nothing; where it names another (an overlay may), the file is
+// asked.
+bool PageScanner::is_replaced(const ForeignPage& page, ino_t listed) {
+  struct stat info{};
+  return listed != page.inode_ && lstat(page.path().c_str(), &info) == 0 &&
+         info.st_ino != page.inode_;
 }
 
 void PageScanner::scan() {
   ++scan_count_;
   pages_.clear();
   rejected_.clear();
+  struct stat folder{};
+  FINOPS_REQUIRE(lstat(live_path_.c_str(), &folder) == 0, ErrorCode::SystemFailure,
+                 "cannot read the live folder " + live_path_ + ": " + errno_text(errno));
+  const std::string why = why_folder_is_unsafe(folder, live_path_);
+  FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied, "the live folder is not read: " + why);
   DIR* directory = opendir(live_path_.c_str());
   FINOPS_REQUIRE(directory != nullptr, ErrorCode::SystemFailure,
                  "cannot read the live folder " + live_path_ + ": " + errno_text(errno));
@@ -144,7 +172,11 @@ void PageScanner::scan() {
     if (!name.ends_with(kSuffix) || name.front() == '.') {
       continue;
     }
-    if (const auto found = known_.find(name); found != known_.end()) {
+    const auto found = known_.find(name);
+    if (found != known_.end() && is_replaced(*found->second, entry->d_ino)) {
+      known_.erase(found);
+      open_page(name);
+    } else if (found != known_.end()) {
       found->second->seen_in_scan_ = scan_count_;
       pages_.push_back(found->second.get());
     } else {

@@ -79,10 +79,14 @@ void open_store(Start& start) {
 void settle_what_others_left(Start& start) {
   const SystemClock clock;
   agent::Agent agent({.home = *start.home, .policies = {}, .name = "init"}, clock);
-  if (agent.try_serve()) {
-    for (const std::string& warning : agent.settle_dead(kPagesSettledAtStart).warnings) {
-      start.warn(warning);
+  try {
+    if (agent.try_serve()) {
+      for (const std::string& warning : agent.settle_dead(kPagesSettledAtStart).warnings) {
+        start.warn(warning);
+      }
     }
+  } catch (const Error& error) {
+    start.warn(error.what());  // others' money waits; it is no reason not to train
   }
 }
 

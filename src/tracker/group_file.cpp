@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "finops/base/error.hpp"
+#include "finops/base/private_file.hpp"
 #include "finops/pulse/own_page.hpp"
 
 namespace finops::tracker {
@@ -23,9 +24,9 @@ constexpr std::chrono::hours kLongestUse{24 * 7};
 }  // namespace
 
 bool GroupFile::try_lock() {
-  descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  FINOPS_REQUIRE(descriptor_ >= 0, ErrorCode::SystemFailure,
-                 "cannot open " + path_ + ": " + errno_text(errno));
+  const PrivateFile file = open_private_file(path_, O_RDWR | O_CREAT);
+  FINOPS_REQUIRE(file.is_open(), ErrorCode::SystemFailure, "cannot open " + file.why);
+  descriptor_ = file.descriptor;
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
@@ -38,7 +39,7 @@ bool GroupFile::try_lock() {
   // Whoever removed the file held this lock: what we have may no longer be what others find.
   struct stat mine{};
   struct stat named{};
-  if (fstat(descriptor_, &mine) != 0 || stat(path_.c_str(), &named) != 0 ||
+  if (fstat(descriptor_, &mine) != 0 || lstat(path_.c_str(), &named) != 0 ||
       mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
     unlock();
     return false;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ledger_conformance.hpp"
+#include "ledger_conformance_approvals.hpp"
 #include "ledger_conformance_budgets.hpp"
 #include "ledger_conformance_hierarchy.hpp"
 #include "ledger_conformance_money.hpp"
@@ -31,6 +32,7 @@ std::string name_of(const ::testing::TestParamInfo<LedgerBackend>& param) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerConformance, ::testing::ValuesIn(kBackends), name_of);
+INSTANTIATE_TEST_SUITE_P(Backends, LedgerApprovals, ::testing::ValuesIn(kBackends), name_of);
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerHierarchy, ::testing::ValuesIn(kBackends), name_of);
 
 }  // namespace

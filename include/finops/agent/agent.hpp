@@ -67,6 +67,8 @@ class Agent {
 
   /// Takes the agent's lock if nobody has it. True if this agent serves now. An agent whose home
   /// was removed or replaced serves no more, says so in its next round, and may be asked to again.
+  /// Throws Error(PermissionDenied) if the lock file is not ours alone, Error(SystemFailure) if it
+  /// cannot be opened.
   bool try_serve();
   [[nodiscard]] bool is_serving() const noexcept { return epoch_ != 0; }
 
@@ -109,7 +111,9 @@ class Agent {
   void leave_lost_home(TickReport& report);
   void start_round(ClockReading now);
   void read_waiting();
-  [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, TickReport& report);
+  bool is_home_safe(TickReport& report);
+  [[nodiscard]] std::vector<PageRef> pages_of_round(ClockReading now, bool is_home_safe,
+                                                    TickReport& report);
   void visit(const PageRef& ref, ClockReading now, TickReport& report, std::vector<Live>& live);
   void first_look(const PageRef& ref, Watched& watched, ClockReading now) const;
   void recall(const PageRef& ref, Watched& watched, ClockReading now, TickReport& report);

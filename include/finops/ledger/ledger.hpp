@@ -123,7 +123,8 @@ class Ledger {
   /// Creates the budget; an equal one is a no-op, and so is the limit that it was created with
   /// after an approval has raised it. Another limit, kind, period or currency is an
   /// Error(BudgetMismatch): a limit is changed by change_terms or a request, never in passing.
-  /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense.
+  /// Throws Error(InvalidArgument) if the id does not fit the scope or the terms make no sense,
+  /// Error(NotEntitled) if the terms name approvers and a budget above names others.
   virtual void ensure_budget(const BudgetRecord& budget, const BudgetTerms& terms) = 0;
   /// Sets new terms, from now on and for the window of `now`. Lowering the limit below what is
   /// spent and held is an Error(InvalidArgument), somebody who may not is Error(NotEntitled).
@@ -204,6 +205,11 @@ class Ledger {
 
   /// Rebuilds every balance and account from the journal and compares; checks the file itself.
   [[nodiscard]] virtual VerifyReport verify() = 0;
+  /// As `verify`, and checks that the audit chain still holds what somebody noted earlier:
+  /// `noted_head` is a hash of VerifyReport::audit_head, or the sequence of a record. Whoever owns
+  /// the file can write a whole new chain; only a head kept elsewhere shows that.
+  /// Throws Error(InvalidArgument) if it is neither.
+  [[nodiscard]] virtual VerifyReport verify_since(const std::string& noted_head) = 0;
 };
 
 /// Opens the ledger file at `path`, creating it if needed (not if read_only).

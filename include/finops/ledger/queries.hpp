@@ -109,6 +109,8 @@ struct VerifyReport {
   std::int64_t journal_row_count = 0;
   std::int64_t budget_count = 0;
   std::int64_t attempt_count = 0;
+  std::int64_t audit_record_count = 0;  ///< records of the audit chain, up to the first misfit
+  std::string audit_head;  ///< hash of the last of them, 64 hexadecimal digits; empty: none
   std::vector<std::string> problems;  ///< empty: all is well
 
   [[nodiscard]] bool is_clean() const noexcept { return problems.empty(); }

@@ -19,8 +19,9 @@ namespace finops::pulse {
 /// One mapped page of another process.
 class ForeignPage {
  public:
-  ForeignPage(std::string path, PageInfo info, PageLayout* page) noexcept
-      : path_(std::move(path)), info_(std::move(info)), page_(page) {}
+  /// `inode` is that of the mapped file.
+  ForeignPage(std::string path, PageInfo info, PageLayout* page, ino_t inode) noexcept
+      : path_(std::move(path)), info_(std::move(info)), page_(page), inode_(inode) {}
   ~ForeignPage();
   ForeignPage(const ForeignPage&) = delete;
   ForeignPage& operator=(const ForeignPage&) = delete;
@@ -38,9 +39,11 @@ class ForeignPage {
 
  private:
   friend class PageScanner;
+  [[nodiscard]] int open_same() const;
   std::string path_;
   PageInfo info_;
   PageLayout* page_;
+  ino_t inode_;
   std::uint64_t seen_in_scan_ = 0;
 };
 
@@ -56,7 +59,9 @@ class PageScanner {
 
   /// Maps new pages, drops those whose files are gone, keeps the rest: a warm scan of 10,000 pages
   /// reads one folder and touches no other file.
-  /// Throws Error(SystemFailure) if the folder cannot be read.
+  /// A page whose file was replaced is mapped anew.
+  /// Throws Error(SystemFailure) if the folder cannot be read, Error(PermissionDenied) if it is not
+  /// ours alone any more, or a link.
   void scan();
 
   /// The pages found by the last scan. Valid until the next scan.
@@ -66,6 +71,7 @@ class PageScanner {
 
  private:
   void open_page(const std::string& name);
+  [[nodiscard]] static bool is_replaced(const ForeignPage& page, ino_t listed);
   std::string live_path_;
   std::unordered_map<std::string, std::unique_ptr<ForeignPage>> known_;
   std::unordered_map<std::string, std::string> bad_;

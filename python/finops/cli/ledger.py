@@ -22,20 +22,37 @@ def root() -> None:
 
 
 @app.command("verify")
-def verify(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """Check the ledger: its file, its journal, and every balance. Exit code 1 on problems."""
+def verify(
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="HASH|NUMBER",
+            help="A head of the audit chain that was noted earlier: it must still be there.",
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Check the ledger: its file, its journal, every balance, and the chain over who allowed what.
+
+    Note the head that it prints somewhere else, and give it later with --since: only so can a
+    chain that was written anew, or cut off, be told. Exit code 1 on problems.
+    """
     path = home_path(home)
     ledger = find_ledger(path)
-    report = ledger.verify() if ledger is not None else None
-    problems = report.problems if report is not None else []
+    report = ledger.verify(since=since) if ledger is not None else None
+    problems = list(report.problems) if report is not None else []
+    if report is None and since:
+        problems.append(f"nothing is recorded in {path}, and {since} was noted of it earlier")
     if as_json:
-        counts = ("journal_row_count", "budget_count", "attempt_count")
+        counts = ("journal_row_count", "budget_count", "attempt_count", "audit_record_count")
         known = fields_json(report, *counts) if report else dict.fromkeys(counts, 0)
-        print_json({"is_clean": not problems, **known, "problems": problems})
-    elif report is None:
-        print(f"nothing was recorded yet in {path}")
-    else:
+        head = report.audit_head or None if report else None
+        print_json({"is_clean": not problems, **known, "audit_head": head, "problems": problems})
+    elif report is not None:
         _show(report)
+    else:
+        print("\n".join(problems) or f"nothing was recorded yet in {path}")
     if problems:
         raise typer.Exit(1)
 
@@ -90,6 +107,8 @@ def _show(report: VerifyReport) -> None:
         f"{report.journal_row_count} journal rows, {report.attempt_count} attempts, "
         f"{report.budget_count} budgets"
     )
+    head = f", head {report.audit_head}" if report.audit_head else ""
+    print(f"audit chain: {report.audit_record_count} records{head}")
     for problem in report.problems:
         print(f"problem: {problem}")
     print(f"{len(report.problems)} problems" if report.problems else "clean")
