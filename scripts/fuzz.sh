@@ -6,6 +6,7 @@
 #
 # Usage: scripts/fuzz.sh SECONDS [TARGET...]      targets as in tests/fuzz/fuzz_TARGET.cpp
 set -euo pipefail
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 cd "$(dirname "$0")/.."
 
 binaries=build/fuzz/tests/fuzz
@@ -32,7 +33,7 @@ fuzz_one() {
     printf 'fuzz %-14s %s\n' "$target" "$(grep -E '^Done [0-9]+ runs' "$log" || tail -n 1 "$log")"
     return 0
   fi
-  tail -n 60 "$log"
+  grep -vE '^#[0-9]+|^\s+NEW_FUNC|^INFO' "$log" | tail -n 40
   input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
   printf '\nfuzz %s FAILED; the input: %s\n' "$target" "${input:-none was written}"
   printf 'replay: %s %s\n' "$binaries/fuzz_$target" "$input"

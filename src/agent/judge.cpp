@@ -10,6 +10,7 @@
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
 #include "finops/base/process.hpp"
+#include "finops/base/process_table.hpp"
 
 namespace finops::agent {
 namespace {
@@ -246,7 +247,9 @@ void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   // `finops run` is spared: it reports the end. Of a run that called init by itself SIGTERM goes to
   // the processes that report alone, which end their workers; SIGKILL takes the owner's along.
   if (ref.info->is_command || decision.rung == Rung::Sigkill) {
-    targets = descendants_of(owner.pid);
+    // Of the owner alone: its pid may be a stranger's by now, and the ranks go on without it.
+    const ProcessTable table = ProcessTable::read();
+    targets = table.has(owner) ? table.descendants_of({owner.pid}) : targets;
   }
   if (!ref.info->is_command) {
     targets.push_back(owner);

@@ -146,7 +146,7 @@ void unflatten(const Flat& flat, PageInfo& info) {
   info.run_id = RunId{flat.run_id};
   info.attempt_id = AttemptId{flat.attempt_id};
   info.process = {.boot_id = flat.boot_id,
-                  .pid = static_cast<pid_t>(flat.pid),
+                  .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
                   .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
   info.started_at = {.utc = UtcTime{Nanoseconds{flat.utc}},
                      .boot = BootTime{Nanoseconds{flat.boot}},
@@ -186,6 +186,17 @@ std::string find_nonsense(const PageInfo& info) {
     if (span < Nanoseconds::zero() || span > kYear) {
       return "one of its time limits is out of range";
     }
+  }
+  // Both count from the boot; a label before 1970 or past 2200 is none.
+  constexpr Nanoseconds kCentury = std::chrono::hours{24 * 36'525};
+  const auto is_uptime = [&](Nanoseconds span) {
+    return span >= Nanoseconds::zero() && span <= kCentury;
+  };
+  const Nanoseconds utc = info.started_at.utc.time_since_epoch();
+  if (!is_uptime(info.started_at.boot.time_since_epoch()) ||
+      !is_uptime(info.started_at.monotonic.time_since_epoch()) || utc < Nanoseconds::zero() ||
+      utc > 2 * kCentury + kCentury / 4) {
+    return "its start is out of range";
   }
   return info.process.pid > 0 ? "" : "its pid is not a pid";
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,6 +135,12 @@ inline void write_file(const std::string& path, std::string_view content) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   require(file.good(), "writing " + path);
+}
+
+/// A file that nobody else can write, as the library asks of its own.
+inline void write_private_file(const std::string& path, std::string_view content) {
+  write_file(path, content);
+  require(chmod(path.c_str(), 0600) == 0, "chmod " + path);
 }
 
 inline std::string read_file(const std::string& path) {
