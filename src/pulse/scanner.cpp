@@ -20,6 +20,21 @@ namespace {
 
 constexpr std::string_view kSuffix = ".page";
 
+// Whether the file that a page was mapped from still has all its bytes, under its name.
+bool is_same_file(int folder, const std::string& name, std::uint64_t inode) {
+  struct stat info{};
+  return fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_ino == inode &&
+         info.st_size == kPageSize;
+}
+
+// For messages: a name in a folder may hold anything, also what moves a terminal's cursor.
+std::string shown(std::string name) {
+  constexpr std::size_t kLongest = 120;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return name.size() <= kLongest ? name : name.substr(0, kLongest) + "...";
+}
+
 }  // namespace
 
 ForeignPage::~ForeignPage() { munmap(page_, kPageSize); }
@@ -63,20 +78,31 @@ std::vector<pid_t> ForeignPage::holders() const {
   return pids;
 }
 
+void PageScanner::reject(const std::string& name, const std::string& why) {
+  if (const auto known = bad_.find(name); known != bad_.end()) {
+    known->second = scan_count_;
+    return;
+  }
+  if (bad_.size() < kNamedAtOnce) {
+    bad_.emplace(name, scan_count_);
+    rejected_.push_back({live_path_ + "/" + shown(name), why});
+  } else if (!has_told_of_more_) {
+    has_told_of_more_ = true;
+    rejected_.push_back({live_path_, "more than " + std::to_string(kNamedAtOnce) +
+                                         " files look like live pages and are none; the others "
+                                         "are not named"});
+  }
+}
+
 void PageScanner::open_page(const std::string& name) {
   const std::string path = live_path_ + "/" + name;
   if (is_own_page(path)) {
     return;
   }
-  const auto reject = [&](const std::string& why) {
-    if (bad_.emplace(name, why).second) {
-      rejected_.push_back({path, why});
-    }
-  };
   const int descriptor = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) {
     if (errno != ENOENT) {
-      reject("it cannot be opened: " + errno_text(errno));
+      reject(name, "it cannot be opened: " + errno_text(errno));
     }
     return;
   }
@@ -88,7 +114,7 @@ void PageScanner::open_page(const std::string& name) {
                      : MAP_FAILED;
   close(descriptor);
   if (memory == MAP_FAILED) {
-    reject(is_usable ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
+    reject(name, is_usable ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
     return;
   }
   auto* page = static_cast<PageLayout*>(memory);
@@ -100,10 +126,11 @@ void PageScanner::open_page(const std::string& name) {
   }
   if (!decoded.has_value()) {
     munmap(memory, kPageSize);
-    reject(why);
+    reject(name, why);
     return;
   }
   auto foreign = std::make_unique<ForeignPage>(path, std::move(*decoded), page);
+  foreign->inode_ = info.st_ino;
   foreign->seen_in_scan_ = scan_count_;
   pages_.push_back(foreign.get());
   known_.emplace(name, std::move(foreign));
@@ -122,16 +149,23 @@ void PageScanner::scan() {
     if (!name.ends_with(kSuffix) || name.front() == '.') {
       continue;
     }
-    if (const auto found = known_.find(name); found != known_.end()) {
+    const auto found = known_.find(name);
+    if (found != known_.end() &&
+        is_same_file(dirfd(directory), name, found->second->inode_)) {
       found->second->seen_in_scan_ = scan_count_;
       pages_.push_back(found->second.get());
-    } else {
-      open_page(name);
+      continue;
     }
+    if (found != known_.end()) {
+      known_.erase(found);
+    }
+    open_page(name);
   }
   closedir(directory);
   std::erase_if(known_,
                 [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
+  std::erase_if(bad_, [&](const auto& item) { return item.second != scan_count_; });
+  has_told_of_more_ = has_told_of_more_ && bad_.size() == kNamedAtOnce;
 }
 
 }  // namespace finops::pulse
