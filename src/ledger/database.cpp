@@ -24,14 +24,19 @@ void throw_sqlite(int code, const std::string& message) {
     case SQLITE_PERM:
     case SQLITE_AUTH:
       detail::throw_error(ErrorCode::PermissionDenied, "the ledger cannot be used: " + message);
+    case SQLITE_ERROR:  // our SQL is constant: a table or a value is not as we made it
+      detail::throw_error(ErrorCode::LedgerCorrupt, message + kDamaged);
     case SQLITE_MISUSE:
-    case SQLITE_RANGE:
-    case SQLITE_ERROR: detail::throw_internal(message.c_str(), "sqlite", code);
+    case SQLITE_RANGE: detail::throw_internal(message.c_str(), "sqlite", code);
     default:
       detail::throw_error(ErrorCode::LedgerUnavailable,
                           "the ledger cannot be used: " + message + " (SQLite code " +
                               std::to_string(code) + "); check space and rights of its folder");
   }
+}
+
+void require_whole(bool makes_sense, const char* what, const std::string& id) {
+  FINOPS_REQUIRE(makes_sense, ErrorCode::LedgerCorrupt, id + ": " + what + kDamaged);
 }
 
 void Statement::check(int code) const {
