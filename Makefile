@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 JOBS ?= $(shell nproc)
 PYTEST_ARGS ?=
+# How long `make fuzz` runs each target.
+SECONDS ?= 30
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 REPORTS := $(CURDIR)/build/reports
@@ -31,7 +33,7 @@ if [ "$${CI:-}" = true ]; then \
 endef
 
 .PHONY: help setup build build-cpp test test-cpp test-python demo lint lint-format lint-python \
-	lint-types lint-cpp format asan tsan bench bench-short clean distclean
+	lint-types lint-cpp format asan tsan fuzz bench bench-short clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,10 +89,20 @@ tsan: $(VENV)/stamp-tools ## the C++ tests of threads under ThreadSanitizer
 	cmake --build --preset tsan
 	$(call run_ctest,tsan,$(without_aslr))
 
+# Clang is asked for here and not by the other commands: only the fuzzer needs it.
+build/stamps/fuzz: scripts/bootstrap.sh
+	scripts/bootstrap.sh fuzz
+	@mkdir -p $(@D) && touch $@
+
+fuzz: build/stamps/system build/stamps/fuzz ## fuzz each target for SECONDS=30 (tests/fuzz/README.md)
+	cmake --preset fuzz
+	cmake --build --preset fuzz
+	JOBS=$(JOBS) scripts/fuzz.sh $(SECONDS)
+
 # --- style ---------------------------------------------------------------------------------------
 
 cpp_files = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
-tidy_files = $(filter src/% tests/cpp/% benchmarks/%,$(filter %.cpp,$(cpp_files)))
+tidy_files = $(filter src/% tests/cpp/% tests/fuzz/% benchmarks/%,$(filter %.cpp,$(cpp_files)))
 binding_files = $(filter python/bindings/%,$(filter %.cpp,$(cpp_files)))
 
 lint: lint-format lint-python lint-types lint-cpp ## formatting, linters and types

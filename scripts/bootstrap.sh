@@ -6,6 +6,7 @@
 # Invariant: idempotent; asks apt-get for nothing when nothing is missing; needs no answer on stdin.
 #
 # Usage: scripts/bootstrap.sh system          install missing system packages
+#        scripts/bootstrap.sh fuzz            install clang and its fuzzer, if they are missing
 #        scripts/bootstrap.sh python          print the interpreter that would be used
 #        scripts/bootstrap.sh venv [DIR]      create DIR (default .venv) with the development tools
 set -euo pipefail
@@ -39,17 +40,39 @@ missing_packages() {
   done
 }
 
-# Installs what is missing, or says exactly what to type and fails.
+# True if clang++ is there and links a fuzz target.
+clang_can_fuzz() {
+  local folder status=0
+  folder=$(mktemp -d)
+  printf 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }\n' \
+    >"$folder/target.cpp"
+  clang++ -fsanitize=fuzzer,address,undefined -o "$folder/target" "$folder/target.cpp" \
+    >/dev/null 2>&1 || status=1
+  rm -rf "$folder"
+  return "$status"
+}
+
+# Prints what fuzzing needs beside the rest: clang, and the fuzzer of the same version, whose number
+# is part of its package's name.
+missing_fuzz_packages() {
+  local version
+  clang_can_fuzz && return 0
+  version=$(clang++ -dumpversion 2>/dev/null | cut -d . -f 1) ||
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+  printf '%s\n' clang "libclang-rt-${version:-14}-dev"
+}
+
+# Installs what the function $1 prints, or says exactly what to type and fails.
 install_system_packages() {
-  local as_root=() missing
+  local as_root=() missing list=$1
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
       "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
-      "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally ccache" \
-      "and strace."
+      "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally ccache," \
+      "strace and (for make fuzz) clang with libFuzzer."
     return 0
   fi
-  mapfile -t missing < <(missing_packages)
+  mapfile -t missing < <("$list")
   [ "${#missing[@]}" -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
     as_root=(sudo -n)
@@ -109,7 +132,8 @@ create_venv() {
 }
 
 case "${1:-}" in
-  system) install_system_packages ;;
+  system) install_system_packages missing_packages ;;
+  fuzz) install_system_packages missing_fuzz_packages ;;
   python) choose_python ;;
   venv) create_venv "${2:-.venv}" ;;
   *)

@@ -11,6 +11,7 @@
 #include "finops/base/error.hpp"
 #include "finops/base/private_file.hpp"
 #include "finops/base/process.hpp"
+#include "finops/base/process_table.hpp"
 
 namespace finops::agent {
 namespace {
@@ -245,18 +246,22 @@ void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   }
   const ProcessIdentity& owner = ref.info->process;
   std::vector<ProcessIdentity> targets;
-  // `finops run` is spared: it reports the end. Of a run that called init by itself SIGTERM goes to
-  // the processes that report alone, which end their workers; SIGKILL takes the owner's along.
+  // `finops run` is spared: it reports the end; where it is gone, what it ran and reports is not. Of
+  // a run that called init by itself SIGTERM goes to the processes that report alone, which end
+  // their workers; SIGKILL takes the owner's along.
   if (ref.info->is_command || decision.rung == Rung::Sigkill) {
-    targets = descendants_of(owner.pid);
+    // Of the owner alone: its pid may be a stranger's by now, and the ranks go on without it.
+    const ProcessTable table = ProcessTable::read();
+    targets = table.has(owner) ? table.descendants_of({owner.pid}) : targets;
   }
   if (!ref.info->is_command) {
     targets.push_back(owner);
-    if (ref.foreign != nullptr) {
-      const std::vector<ProcessIdentity> ranks = holders_of(ref.foreign->path());
-      std::copy_if(ranks.begin(), ranks.end(), std::back_inserter(targets),
-                   [&](const ProcessIdentity& rank) { return rank.pid != owner.pid; });
-    }
+  }
+  if (ref.foreign != nullptr) {
+    const std::vector<ProcessIdentity> ranks = holders_of(ref.foreign->path());
+    std::ranges::copy_if(ranks, std::back_inserter(targets), [&](const ProcessIdentity& rank) {
+      return rank.pid != owner.pid && std::ranges::find(targets, rank) == targets.end();
+    });
   }
   const int signal_number = decision.rung == Rung::Sigkill ? SIGKILL : SIGTERM;
   for (const ProcessIdentity& target : targets) {

@@ -45,7 +45,11 @@ void Orphans::observe(const std::vector<const pulse::PageInfo*>& living) {
     // session; and so does whatever that one started.
     std::vector<ProcessIdentity> known = std::move(remembered_[info->attempt_id]);
     std::erase_if(known, [&](const ProcessIdentity& process) { return !table_.has(process); });
-    std::vector<pid_t> roots{info->process.pid};
+    // The pid of an owner that is gone may be a stranger's by now: its children are none of ours.
+    std::vector<pid_t> roots;
+    if (table_.has(info->process)) {
+      roots.push_back(info->process.pid);
+    }
     for (const ProcessIdentity& process : known) {
       roots.push_back(process.pid);
     }

@@ -30,8 +30,13 @@ constexpr std::size_t kReapedSystemTime = 17;
 constexpr std::size_t kStartTime = 22;
 constexpr std::size_t kResidentPages = 24;
 
-Nanoseconds from_ticks(std::int64_t ticks) {
+// Of both parts together. What /proc says is never past a century; a number that is comes from
+// somewhere else, and must not overflow.
+Nanoseconds from_ticks(std::int64_t user, std::int64_t system) {
   static const std::int64_t kTicksPerSecond = std::max(sysconf(_SC_CLK_TCK), 1L);
+  const std::int64_t kMost = kTicksPerSecond * 3'155'760'000;
+  const std::int64_t ticks =
+      std::clamp<std::int64_t>(user, 0, kMost / 2) + std::clamp<std::int64_t>(system, 0, kMost / 2);
   return std::chrono::seconds{ticks / kTicksPerSecond} +
          Nanoseconds{ticks % kTicksPerSecond * 1'000'000'000 / kTicksPerSecond};
 }
@@ -77,9 +82,11 @@ std::optional<ProcessEntry> parse_process_stat(std::string_view text) {
   }
   entry.parent_pid = static_cast<pid_t>(numbers[kParent]);
   entry.start_ticks = static_cast<std::uint64_t>(numbers[kStartTime]);
-  entry.cpu_time = from_ticks(numbers[kUserTime] + numbers[kSystemTime]);
-  entry.reaped_cpu_time = from_ticks(numbers[kReapedUserTime] + numbers[kReapedSystemTime]);
-  entry.resident_bytes = numbers[kResidentPages] * sysconf(_SC_PAGESIZE);
+  entry.cpu_time = from_ticks(numbers[kUserTime], numbers[kSystemTime]);
+  entry.reaped_cpu_time = from_ticks(numbers[kReapedUserTime], numbers[kReapedSystemTime]);
+  const std::int64_t page_size = std::max(sysconf(_SC_PAGESIZE), 1L);
+  entry.resident_bytes =
+      std::clamp<std::int64_t>(numbers[kResidentPages], 0, INT64_MAX / page_size) * page_size;
   return entry.pid > 0 ? std::optional(entry) : std::nullopt;
 }
 

@@ -6,10 +6,14 @@
 
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
+#include <limits>
 
 namespace finops::detect {
 namespace {
+
+constexpr long long kLargestRank = std::numeric_limits<int>::max();
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -27,12 +31,13 @@ std::string login_name() {
   return "uid " + std::to_string(geteuid());
 }
 
-/// A count or rank; `otherwise` for anything that is no number of 0 or more.
+/// A count or rank; `otherwise` for anything that is no number of 0 to 2^32 - 1.
 long long number(const char* name, long long otherwise) {
   const std::string text = variable(name);
   long long value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool is_number = code == std::errc{} && end == text.data() + text.size() && value >= 0;
+  const bool is_number = code == std::errc{} && end == text.data() + text.size() && value >= 0 &&
+                         value <= std::numeric_limits<std::uint32_t>::max();
   return is_number ? value : otherwise;
 }
 
@@ -44,7 +49,7 @@ Job torchrun_job() {
   const long long local_rank = number("LOCAL_RANK", -1);
   const long long world_size = number("WORLD_SIZE", 0);
   if (run_id.empty() || address.empty() || port.empty() || number("RANK", -1) < 0 ||
-      local_rank < 0 || world_size < 2) {
+      local_rank < 0 || local_rank > kLargestRank || world_size < 2) {
     return {};
   }
   return {.key = "torchrun " + run_id + " " + address + " " + port,
@@ -61,7 +66,7 @@ Job slurm_job() {
   const long long step = number("SLURM_STEP_ID", kFirstSpecialStep);
   const long long local_rank = number("SLURM_LOCALID", -1);
   const long long tasks = number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1));
-  if (job_id.empty() || step >= kFirstSpecialStep || local_rank < 0 ||
+  if (job_id.empty() || step >= kFirstSpecialStep || local_rank < 0 || local_rank > kLargestRank ||
       number("SLURM_PROCID", -1) < 0 || tasks < 2) {
     return {};
   }

@@ -52,6 +52,10 @@ void throw_sqlite(int code, const std::string& message) {
   }
 }
 
+void require_whole(bool makes_sense, const char* what, const std::string& id) {
+  FINOPS_REQUIRE(makes_sense, ErrorCode::LedgerCorrupt, id + ": " + what + kDamaged);
+}
+
 void Statement::check(int code) const {
   if (code != SQLITE_OK) {
     throw_sqlite(sqlite3_extended_errcode(connection_), sqlite3_errmsg(connection_));

@@ -133,4 +133,8 @@ class Database {
 /// Throws the Error that fits SQLite's result code.
 [[noreturn]] void throw_sqlite(int code, const std::string& message);
 
+/// Throws Error(LedgerCorrupt) unless what was read from the file makes sense: our own writes keep
+/// it so, and whoever changed it passed the triggers.
+void require_whole(bool makes_sense, const char* what, const std::string& id);
+
 }  // namespace finops::ledger

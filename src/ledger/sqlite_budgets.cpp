@@ -88,13 +88,13 @@ std::optional<BudgetAccounts> SqliteLedger::find_balance(const BudgetId& budget_
   accounts.held = row.money(currency);
   accounts.spent = row.money(currency);
   accounts.overspent = row.money(currency);
-  FINOPS_ASSERT(accounts.balances());
+  require_whole(accounts.balances(), "its accounts do not balance", budget_id.str());
   return accounts;
 }
 
 BudgetAccounts SqliteLedger::load_balance(const BudgetId& budget_id, UtcTime period_start) {
   const std::optional<BudgetAccounts> found = find_balance(budget_id, period_start);
-  FINOPS_ASSERT(found.has_value());
+  require_whole(found.has_value(), "a window has no accounts", budget_id.str());
   return *found;
 }
 
@@ -138,7 +138,7 @@ void SqliteLedger::post(const BudgetLine& line, const std::string& event_id) {
 
 BudgetTerms SqliteLedger::load_terms(const BudgetId& budget_id) {
   const std::vector<BudgetTermsChange> history = terms_history(budget_id);
-  FINOPS_ASSERT(!history.empty());
+  require_whole(!history.empty(), "it has no terms", budget_id.str());
   return history.back().terms;
 }
 

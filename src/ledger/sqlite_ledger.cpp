@@ -295,6 +295,8 @@ void SqliteLedger::open_account(const AttemptRecord& attempt) {
 AttemptRecord SqliteLedger::add_attempt(const AttemptRecord& attempt) {
   FINOPS_REQUIRE(is_file_safe(attempt.attempt_id.str()), ErrorCode::InvalidArgument,
                  "not an attempt id: '" + attempt.attempt_id.str() + "'");
+  FINOPS_REQUIRE(is_possible_start(attempt.started_at.utc), ErrorCode::InvalidArgument,
+                 "attempt " + attempt.attempt_id.str() + " cannot start before 1970 or after 2162");
   AttemptRecord stored = attempt;
   write([&] {
     if (std::optional<AttemptRecord> known = this->attempt(attempt.attempt_id)) {

@@ -18,6 +18,19 @@ AccountState parse_state(const std::string& name) {
   return name == "SUSPECT" ? AccountState::SUSPECT : AccountState::SETTLED;
 }
 
+bool is_possible_span(Nanoseconds span) {
+  return span >= Nanoseconds::zero() && span <= kCentury;
+}
+
+/// The ends of a slice of use, from a row that names them next.
+std::pair<Nanoseconds, Nanoseconds> read_slice(Statement& row, const AttemptId& attempt_id) {
+  const Nanoseconds from = row.nanoseconds();
+  const Nanoseconds to = row.nanoseconds();
+  require_whole(is_possible_span(from) && is_possible_span(to) && from <= to,
+                "a slice of its use makes no sense", attempt_id.str());
+  return {from, to};
+}
+
 }  // namespace
 
 AccountRow SqliteLedger::load_account(const AttemptId& attempt_id) {
@@ -55,6 +68,9 @@ AccountRow SqliteLedger::load_account(const AttemptId& attempt_id) {
     account.charged = row.money(currency);
   }
   result.chain = chain_of(attempt_id);
+  require_whole(is_possible_start(result.started_at) && is_possible_span(account.settled) &&
+                    (result.chain.empty() || account.held.has_value()),
+                "its account makes no sense", attempt_id.str());
   return result;
 }
 
@@ -104,6 +120,9 @@ void SqliteLedger::charge_slice(AccountRow& row, std::int64_t sequence, Nanoseco
 }
 
 void SqliteLedger::advance(AccountRow& row, Nanoseconds elapsed, UsageKind kind, UtcTime now) {
+  FINOPS_REQUIRE(elapsed <= kCentury, ErrorCode::InvalidArgument,
+                 "attempt " + row.attempt_id.str() + " cannot have run for " +
+                     std::to_string(elapsed.count()) + " ns: a century is the longest");
   // A slice lies in one window of every budget, so that each of them is charged where it was used.
   Nanoseconds from = row.account.settled;
   while (from < elapsed) {
@@ -200,8 +219,7 @@ AttemptAccount SqliteLedger::settle_suspect(const AttemptId& attempt_id, Suspect
         uncertain << attempt_id.str();
         while (uncertain.step()) {
           const std::int64_t sequence = uncertain.integer();
-          const Nanoseconds from = uncertain.nanoseconds();
-          const Nanoseconds to = uncertain.nanoseconds();
+          const auto [from, to] = read_slice(uncertain, attempt_id);
           if (row.account.rate.has_value()) {
             charge_slice(row, sequence, from, to, now);
           }
@@ -238,8 +256,7 @@ AttemptAccount SqliteLedger::price_attempt(const AttemptId& attempt_id, const Pr
     slices << attempt_id.str();
     while (slices.step()) {
       const std::int64_t sequence = slices.integer();
-      const Nanoseconds from = slices.nanoseconds();
-      const Nanoseconds to = slices.nanoseconds();
+      const auto [from, to] = read_slice(slices, attempt_id);
       charge_slice(row, sequence, from, to, row.started_at + to);
     }
     store_account(row);

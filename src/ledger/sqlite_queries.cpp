@@ -110,6 +110,8 @@ AttemptSummary SqliteLedger::summarise(AttemptRecord attempt) {
   if (row.account.state == AccountState::SUSPECT && uncertain.step() && !uncertain.next_is_null()) {
     const Nanoseconds from = uncertain.nanoseconds();
     const Nanoseconds to = uncertain.nanoseconds();
+    require_whole(from >= Nanoseconds::zero() && from <= to && to <= kCentury,
+                  "its uncertain use makes no sense", attempt.attempt_id.str());
     summary.uncertain_time = to - from;
     if (row.account.rate.has_value()) {
       summary.uncertain_cost = row.account.rate->cost_of(to) - row.account.rate->cost_of(from);
@@ -222,7 +224,7 @@ std::vector<SuspectAttempt> SqliteLedger::suspects() {
 }
 
 std::vector<OpenAttempt> SqliteLedger::open_attempts() {
-  const std::lock_guard<std::recursive_mutex> guard(mutex_);
+  const Use use(*this);
   std::vector<OpenAttempt> open;
   Statement rows = database_->prepare(
       "SELECT attempt_id, a.host, a.boot_id, a.pid, a.start_ticks, a.started_utc_ns, "

@@ -49,7 +49,6 @@ Rate::Rate(Money price_per_hour, std::int64_t used_micro_gpus, std::int64_t bloc
                  "a resource is a share of more than 1e15: " + std::to_string(used_) + "/" +
                      std::to_string(block_));
   // Tried once here, so that no later call in a running job can overflow.
-  constexpr auto kCentury = std::chrono::hours{24 * 36525};
   (void)cost_of(kCentury);
 }
 

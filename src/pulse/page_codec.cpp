@@ -146,7 +146,7 @@ void unflatten(const Flat& flat, PageInfo& info) {
   info.run_id = RunId{flat.run_id};
   info.attempt_id = AttemptId{flat.attempt_id};
   info.process = {.boot_id = flat.boot_id,
-                  .pid = static_cast<pid_t>(flat.pid),
+                  .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
                   .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
   info.started_at = {.utc = UtcTime{Nanoseconds{flat.utc}},
                      .boot = BootTime{Nanoseconds{flat.boot}},
@@ -186,6 +186,15 @@ std::string find_nonsense(const PageInfo& info) {
     if (span < Nanoseconds::zero() || span > kYear) {
       return "one of its time limits is out of range";
     }
+  }
+  // Both count from the boot.
+  const auto is_uptime = [&](Nanoseconds span) {
+    return span >= Nanoseconds::zero() && span <= kCentury;
+  };
+  if (!is_uptime(info.started_at.boot.time_since_epoch()) ||
+      !is_uptime(info.started_at.monotonic.time_since_epoch()) ||
+      !is_possible_start(info.started_at.utc)) {
+    return "its start is out of range";
   }
   return info.process.pid > 0 ? "" : "its pid is not a pid";
 }

@@ -43,6 +43,21 @@ bool is_left_behind(const std::string& path) {
   return !is_held;
 }
 
+// Whether the file that a page was mapped from still has all its bytes, under its name.
+bool is_same_file(int folder, const std::string& name, std::uint64_t inode) {
+  struct stat info{};
+  return fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_ino == inode &&
+         info.st_size == kPageSize;
+}
+
+// For messages: a name in a folder may hold anything, also what moves a terminal's cursor.
+std::string shown(std::string name) {
+  constexpr std::size_t kLongest = 120;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return name.size() <= kLongest ? name : name.substr(0, kLongest) + "...";
+}
+
 }  // namespace
 
 ForeignPage::~ForeignPage() { munmap(page_, kPageSize); }
@@ -101,20 +116,31 @@ std::vector<pid_t> ForeignPage::holders() const {
   return pids;
 }
 
+void PageScanner::reject(const std::string& name, const std::string& why) {
+  if (const auto known = bad_.find(name); known != bad_.end()) {
+    known->second = scan_count_;
+    return;
+  }
+  if (bad_.size() < kNamedAtOnce) {
+    bad_.emplace(name, scan_count_);
+    rejected_.push_back({live_path_ + "/" + shown(name), why});
+  } else if (!has_told_of_more_) {
+    has_told_of_more_ = true;
+    rejected_.push_back({live_path_, "more than " + std::to_string(kNamedAtOnce) +
+                                         " files look like live pages and are none; the others "
+                                         "are not named"});
+  }
+}
+
 void PageScanner::open_page(const std::string& name) {
   const std::string path = live_path_ + "/" + name;
   if (is_own_page(path)) {
     return;
   }
-  const auto reject = [&](const std::string& why) {
-    if (bad_.emplace(name, why).second) {
-      rejected_.push_back({path, why});
-    }
-  };
   const PrivateFile file = open_private_file(path, O_RDWR);
   if (!file.is_open()) {
     if (file.error_number != ENOENT) {
-      reject(file.why);
+      reject(name, file.why);
     }
     return;
   }
@@ -125,7 +151,7 @@ void PageScanner::open_page(const std::string& name) {
               : MAP_FAILED;
   close(file.descriptor);
   if (memory == MAP_FAILED) {
-    reject(is_page ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
+    reject(name, is_page ? "it cannot be mapped" : "it is not a file of ours with 4096 bytes");
     return;
   }
   auto* page = static_cast<PageLayout*>(memory);
@@ -137,21 +163,13 @@ void PageScanner::open_page(const std::string& name) {
   }
   if (!decoded.has_value()) {
     munmap(memory, kPageSize);
-    reject(why);
+    reject(name, why);
     return;
   }
   auto foreign = std::make_unique<ForeignPage>(path, std::move(*decoded), page, info.st_ino);
   foreign->seen_in_scan_ = scan_count_;
   pages_.push_back(foreign.get());
   known_.emplace(name, std::move(foreign));
-}
-
-// The folder names the inode for nothing; where it names another (an overlay may), the file is
-// asked.
-bool PageScanner::is_replaced(const ForeignPage& page, ino_t listed) {
-  struct stat info{};
-  return listed != page.inode_ && lstat(page.path().c_str(), &info) == 0 &&
-         info.st_ino != page.inode_;
 }
 
 void PageScanner::scan() {
@@ -173,19 +191,21 @@ void PageScanner::scan() {
       continue;
     }
     const auto found = known_.find(name);
-    if (found != known_.end() && is_replaced(*found->second, entry->d_ino)) {
-      known_.erase(found);
-      open_page(name);
-    } else if (found != known_.end()) {
+    if (found != known_.end() && is_same_file(dirfd(directory), name, found->second->inode_)) {
       found->second->seen_in_scan_ = scan_count_;
       pages_.push_back(found->second.get());
-    } else {
-      open_page(name);
+      continue;
     }
+    if (found != known_.end()) {
+      known_.erase(found);
+    }
+    open_page(name);
   }
   closedir(directory);
   std::erase_if(known_,
                 [&](const auto& item) { return item.second->seen_in_scan_ != scan_count_; });
+  std::erase_if(bad_, [&](const auto& item) { return item.second != scan_count_; });
+  has_told_of_more_ = has_told_of_more_ && bad_.size() == kNamedAtOnce;
 }
 
 void remove_unfinished_pages(const std::string& live_path) noexcept {

@@ -104,11 +104,20 @@ PeriodWindow Period::window_at(UtcTime time) const {
     return {};
   }
   const cctz::time_zone zone = load_zone(time_zone_);
+  // At the ends of what a UtcTime can say (the years 1677 and 2262) a window is cut.
+  const auto instant_of = [&zone](cctz::civil_day day) {
+    const auto instant = cctz::convert(cctz::civil_second(day), zone);
+    if (instant < std::chrono::ceil<std::chrono::seconds>(UtcTime::min())) {
+      return UtcTime::min();
+    }
+    return instant > std::chrono::floor<std::chrono::seconds>(UtcTime::max()) ? UtcTime::max()
+                                                                              : UtcTime{instant};
+  };
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   const auto [first, next] = days_of(kind_, cctz::civil_day(cctz::convert(seconds, zone)));
   // Where midnight does not exist or comes twice, CCTZ takes the first instant of the day.
-  return {.start = cctz::convert(cctz::civil_second(first), zone),
-          .end = cctz::convert(cctz::civil_second(next), zone),
+  return {.start = instant_of(first),
+          .end = instant_of(next),
           .label = label_of(kind_, first)};
 }
 

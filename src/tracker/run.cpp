@@ -214,8 +214,9 @@ void Run::look(ClockReading now) {
       if (is_keeper && !is_overdue(elapsed)) {
         tell(Directive::CONTINUE, now.monotonic);
       }
-      const Nanoseconds promised{agent_->back_by_boot_ns.load(std::memory_order_relaxed) -
-                                 info().started_at.boot.time_since_epoch().count()};
+      const Nanoseconds promised =
+          agent::span_between(agent_->back_by_boot_ns.load(std::memory_order_relaxed),
+                              info().started_at.boot.time_since_epoch().count());
       set_deadline(now, elapsed, std::min(latest, promised));
       return;
     }

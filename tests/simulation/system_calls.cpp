@@ -45,6 +45,7 @@ int __real_posix_fallocate(int descriptor, off_t offset, off_t size);
 DIR* __real_opendir(const char* path);
 dirent* __real_readdir(DIR* directory);
 int __real_closedir(DIR* directory);
+int __real_dirfd(DIR* directory);
 pid_t __real_getpid();
 ssize_t __real_getrandom(void* buffer, size_t size, unsigned flags);
 int __real_clock_gettime(clockid_t clock, timespec* value);
@@ -69,6 +70,7 @@ struct VirtualFile {
 
 // A folder's names, in an order that is the same everywhere.
 struct Listing {
+  DIR* real = nullptr;  // null: /proc
   std::vector<std::string> names;
   std::size_t next = 0;
   dirent entry{};
@@ -284,7 +286,7 @@ DIR* __wrap_opendir(const char* path) {
     while (const dirent* found = __real_readdir(directory)) {
       listing->names.emplace_back(found->d_name);
     }
-    __real_closedir(directory);
+    listing->real = directory;
     std::ranges::sort(listing->names);
   }
   auto* handle = reinterpret_cast<DIR*>(listing.get());
@@ -307,7 +309,18 @@ dirent* __wrap_readdir(DIR* directory) {
 }
 
 int __wrap_closedir(DIR* directory) {
-  return listings().erase(directory) != 0 ? 0 : __real_closedir(directory);
+  const auto found = listings().find(directory);
+  if (found == listings().end()) {
+    return __real_closedir(directory);
+  }
+  DIR* real = found->second->real;
+  listings().erase(found);
+  return real == nullptr ? 0 : __real_closedir(real);
+}
+
+int __wrap_dirfd(DIR* directory) {
+  const auto found = listings().find(directory);
+  return __real_dirfd(found == listings().end() ? directory : found->second->real);
 }
 
 pid_t __wrap_getpid() {

@@ -18,6 +18,13 @@ using Nanoseconds = std::chrono::nanoseconds;
 /// Wall-clock time in UTC, nanoseconds since 1970.
 using UtcTime = std::chrono::time_point<std::chrono::system_clock, Nanoseconds>;
 
+/// The longest span that an attempt may have. A start that is possible and such a span add up to a
+/// time, so that what a page or a file says cannot overflow.
+inline constexpr Nanoseconds kCentury = std::chrono::hours{24 * 36'525};
+[[nodiscard]] constexpr bool is_possible_start(UtcTime start) noexcept {
+  return start >= UtcTime{} && start <= UtcTime::max() - kCentury;
+}
+
 /// Tag of CLOCK_BOOTTIME: time since boot, suspension included.
 struct BootClock {
   using duration = Nanoseconds;

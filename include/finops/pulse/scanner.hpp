@@ -1,11 +1,13 @@
 // scanner.hpp - the live pages of other processes, as the agent sees them.
 //
 // Owns: ForeignPage, PageScanner, what half-made pages leave. Does not own: judgement (guard).
-// Invariants: pages of this process are never opened; a damaged page is reported and skipped.
+// Invariants: pages of this process are never opened; a damaged page is reported and skipped, and
+// costs no memory once its file is gone; a page whose file was cut short is not read any more.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -43,7 +45,7 @@ class ForeignPage {
   std::string path_;
   PageInfo info_;
   PageLayout* page_;
-  ino_t inode_;
+  std::uint64_t inode_ = 0;
   std::uint64_t seen_in_scan_ = 0;
 };
 
@@ -55,26 +57,31 @@ struct RejectedPage {
 
 class PageScanner {
  public:
+  static constexpr std::size_t kNamedAtOnce = 1'000;
+
   explicit PageScanner(std::string live_path) : live_path_(std::move(live_path)) {}
 
-  /// Maps new pages, drops those whose files are gone, keeps the rest: a warm scan of 10,000 pages
-  /// reads one folder and touches no other file.
-  /// A page whose file was replaced is mapped anew.
+  /// Maps new pages, drops those whose files are gone, were replaced or cut short, keeps the rest.
+  /// A warm scan reads the folder and asks for each file's size: reading past the end of a mapped
+  /// file would end the process. (Who cuts a file between this and the next scan still does that;
+  /// only its owner can.)
   /// Throws Error(SystemFailure) if the folder cannot be read, Error(PermissionDenied) if it is not
   /// ours alone any more, or a link.
   void scan();
 
   /// The pages found by the last scan. Valid until the next scan.
   [[nodiscard]] const std::vector<ForeignPage*>& pages() const noexcept { return pages_; }
-  /// Files that look like pages and are not usable; each is told of once per scanner.
+  /// Files that look like pages and are not usable; each is told of once while it is there. Of
+  /// more than kNamedAtOnce such files the rest is told of as one.
   [[nodiscard]] const std::vector<RejectedPage>& rejected() const noexcept { return rejected_; }
 
  private:
   void open_page(const std::string& name);
-  [[nodiscard]] static bool is_replaced(const ForeignPage& page, ino_t listed);
+  void reject(const std::string& name, const std::string& why);
   std::string live_path_;
   std::unordered_map<std::string, std::unique_ptr<ForeignPage>> known_;
-  std::unordered_map<std::string, std::string> bad_;
+  std::unordered_map<std::string, std::uint64_t> bad_;  // by name: the scan that saw it last
+  bool has_told_of_more_ = false;
   std::vector<ForeignPage*> pages_;
   std::vector<RejectedPage> rejected_;
   std::uint64_t scan_count_ = 0;
