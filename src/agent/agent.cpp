@@ -8,6 +8,7 @@
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/private_file.hpp"
 
 namespace finops::agent {
@@ -118,7 +119,7 @@ void Agent::start_round(ClockReading now) {
   last_round_ = now.boot;
   for (auto& [attempt_id, watched] : watched_) {
     watched->seen_in_round = false;
-    if (stood_still) {
+    if (stood_still && !planted::is_on(planted::Bug::NoStandstill)) {
       watched->progress_changed_at = now.boot;
       watched->rung_since = now.boot;
     }
@@ -218,6 +219,9 @@ void Agent::read_waiting() {
 }
 
 void Agent::import_intents(TickReport& report) {
+  if (planted::is_on(planted::Bug::IntentsForgotten)) {
+    return;
+  }
   const auto page_of = [&](const AttemptId& attempt_id) -> const pulse::PageInfo* {
     for (pulse::ForeignPage* foreign : scanner_.pages()) {
       if (foreign->info().attempt_id == attempt_id) {

@@ -7,6 +7,7 @@
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/process.hpp"
 
 namespace finops::agent {
@@ -33,6 +34,9 @@ Conclusion Agent::conclude(Ledger& ledger, const PageRef& ref) {
     end.reason = end.status == RunStatus::FINISHED || !stopped.has_value() ? "" : last.reason;
   } else if (stopped.has_value()) {
     end = *stopped;
+  }
+  if (planted::is_on(planted::Bug::RefundOnCrash) && state == pulse::ProcessState::Running) {
+    signs.metered_until = signs.gone_at = account_of(ledger, info).settled;
   }
   conclude_attempt(ledger, info, *ref.page, signs, end);
   return {info.attempt_id, end.status, end.reason};
@@ -69,6 +73,11 @@ void Agent::conclude_all(const std::vector<PageRef>& ended, TickReport& report) 
   constexpr std::size_t kTogether = 200;  // the write lock is held meanwhile: tens of milliseconds
   for (std::size_t first = 0; first < ended.size(); first += kTogether) {
     const auto group = std::span(ended).subspan(first, std::min(kTogether, ended.size() - first));
+    if (planted::is_on(planted::Bug::UnlinkBeforeCommit)) {
+      for (const PageRef& ref : group) {
+        unlink(ref.foreign->path().c_str());
+      }
+    }
     for (auto& [ref, conclusion] : conclude_group(group, report)) {
       report.concluded.push_back(std::move(conclusion));
       if (options_.usage != nullptr) {

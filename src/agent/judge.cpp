@@ -9,6 +9,7 @@
 #include "agent/intents.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/private_file.hpp"
 #include "finops/base/process.hpp"
 #include "finops/base/process_table.hpp"
@@ -203,6 +204,9 @@ void Agent::carry_out(const Live& run, const guard::Decision& decision, ClockRea
                           .decided_by = options_.name,
                           .decided_at = now.utc,
                           .is_dry_run = decision.is_dry_run || ends_dry_run};
+  if (planted::is_on(planted::Bug::ActBeforeRecord) && !decision.is_dry_run) {
+    act(run.ref, decision);
+  }
   // Recorded before it is acted on: what cannot be explained later is not done.
   if (!record(recorded, report)) {
     return;

@@ -4,6 +4,7 @@
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
 #include "finops/base/error.hpp"
+#include "finops/base/planted.hpp"
 
 namespace finops::agent {
 namespace {
@@ -108,7 +109,8 @@ void Agent::recall(const PageRef& ref, Watched& watched, ClockReading now, TickR
   const Outcome outcome = try_ledger(attempt_id.str(), report, [&](Ledger& ledger) {
     const std::vector<DecisionRecord> decided = ledger.decisions(attempt_id, 1);
     // What this agent decided itself meanwhile was imported before: it is the newest.
-    if (!decided.empty() && watched.last.rung == Rung::Watch) {
+    if (!decided.empty() && watched.last.rung == Rung::Watch &&
+        !planted::is_on(planted::Bug::LadderForgotten)) {
       resume_ladder(ref, watched, decided.back(), now);
     }
     const std::vector<RunSummary> runs = ledger.runs({.run_id = ref.info->run_id});
@@ -148,7 +150,10 @@ void Agent::observe(const PageRef& ref, Watched& watched, ClockReading now) cons
   const std::int64_t silent_until_ns = line.silent_until_boot_ns.load(std::memory_order_relaxed);
   if (progress_count != watched.progress_count) {
     watched.progress_count = progress_count;
-    watched.progress_changed_at = now.boot;
+    watched.progress_changed_at =
+        planted::is_on(planted::Bug::SilenceByClientClock)
+            ? ref.info->started_at.boot + (now.utc - ref.info->started_at.utc)
+            : now.boot;
   }
   if (silent_until_ns != watched.silent_until_ns) {
     watched.silent_until_ns = silent_until_ns;
@@ -164,7 +169,8 @@ void Agent::observe(const PageRef& ref, Watched& watched, ClockReading now) cons
   if (ref.foreign != nullptr && has_moved && !is_due) {
     alive_at = now.boot - (elapsed - std::min(elapsed, elapsed_at(*ref.info, last_seen_ns)));
   } else {
-    watched.is_alive = ref.foreign == nullptr || ref.foreign->is_locked();
+    watched.is_alive = ref.foreign == nullptr || (ref.foreign->is_locked() &&
+                                                   !planted::is_on(planted::Bug::LockNotAsked));
   }
   if (watched.is_alive) {
     ref.page->agent.alive_at_boot_ns.store(alive_at.time_since_epoch().count(),

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ledger/schema.hpp"
+#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -157,6 +158,9 @@ Database::Database(const std::string& path, bool read_only) {
   try {
     // Without recursive_triggers INSERT OR REPLACE deletes rows past the triggers.
     execute("PRAGMA recursive_triggers=ON; PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL;");
+    if (planted::is_on(planted::Bug::MissingSync)) {
+      execute("PRAGMA synchronous=NORMAL");
+    }
   } catch (...) {
     sqlite3_close_v2(connection_);
     throw;

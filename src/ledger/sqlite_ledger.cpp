@@ -12,6 +12,7 @@
 #include "finops/base/private_file.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
+#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -32,6 +33,9 @@ void create_ledger_file(const std::string& path) {
 // be slower than us. The folders above may be as new (~/.local/state of a fresh user); where they
 // belong to others and cannot be opened, they are not.
 void make_name_durable(const std::string& path) {
+  if (planted::is_on(planted::Bug::FolderNotSynced)) {
+    return;
+  }
   std::string folder = folder_of(path);
   FINOPS_REQUIRE(sync_folder(folder), ErrorCode::LedgerUnavailable,
                  "cannot sync the folder " + folder +

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ledger/windows.hpp"
+#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -87,7 +88,8 @@ void SqliteLedger::store_account(AccountRow& row) {
 }
 
 void SqliteLedger::require_epoch(const AccountRow& row, std::int64_t epoch) const {
-  FINOPS_REQUIRE(row.account.epoch == epoch, ErrorCode::Conflict,
+  FINOPS_REQUIRE(row.account.epoch == epoch || planted::is_on(planted::Bug::NoFencing),
+                 ErrorCode::Conflict,
                  "attempt " + row.attempt_id.str() +
                      " was settled by somebody else meanwhile "
                      "(epoch " +
@@ -132,7 +134,9 @@ void SqliteLedger::advance(AccountRow& row, Nanoseconds elapsed, UsageKind kind,
       if (row.account.rate.has_value()) {
         charge_slice(row, row.usage_count, from, to, now);
       }
-      row.account.settled = to;
+      if (!planted::is_on(planted::Bug::DoubleSettle)) {
+        row.account.settled = to;
+      }
     }
     from = to;
   }
@@ -143,7 +147,9 @@ void SqliteLedger::insert_settlement(AccountRow& row, const char* outcome, const
   Statement insert = database_->prepare("INSERT INTO settlements VALUES (?,?,?,?)");
   insert << row.attempt_id.str() << outcome << who << now;
   insert.run();  // the primary key makes a second settlement impossible
-  release_all(row, now);
+  if (!planted::is_on(planted::Bug::LeaseKept)) {
+    release_all(row, now);
+  }
   row.account.state = AccountState::SETTLED;
 }
 
@@ -157,7 +163,9 @@ AttemptAccount SqliteLedger::settle(const SettleRequest& request) {
   write([&] {
     AccountRow row = load_account(request.attempt_id);
     require_epoch(row, request.epoch);
-    FINOPS_REQUIRE(row.account.state == AccountState::OPEN, ErrorCode::Conflict,
+    FINOPS_REQUIRE(
+        row.account.state == AccountState::OPEN || planted::is_on(planted::Bug::NoFencing),
+        ErrorCode::Conflict,
                    "attempt " + request.attempt_id.str() + " has ended and is " +
                        std::string(account_state_name(row.account.state)));
     advance(row, request.elapsed, UsageKind::METERED, request.now);

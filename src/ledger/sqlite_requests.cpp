@@ -1,6 +1,7 @@
 // sqlite_requests.cpp - requests for more money, and their answers.
 #include "ledger/audit.hpp"
 #include "ledger/sqlite_ledger.hpp"
+#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -139,6 +140,14 @@ BudgetRuling SqliteLedger::rule_request(const RequestId& request_id, bool is_app
                          "request " +
                          found->request.budget_id.str() + " AMOUNT --why REASON");
       ruling = *found->ruling;
+      if (planted::is_on(planted::Bug::ApprovalTwice) && is_approved) {
+        const UtcTime again = budget_record(found->request.budget_id).period.window_at(now).start;
+        const Money limit = load_balance(found->request.budget_id, again).limit;
+        BudgetLine line;
+        line.recorded_at = now;
+        change_limit(found->request.budget_id, again, limit + found->request.amount,
+                     "again/" + request_id.str(), line);
+      }
       return;
     }
     const BudgetRequest& asked = found->request;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "finops/base/error.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/per_process.hpp"
 #include "finops/base/private_file.hpp"
 
@@ -76,6 +77,9 @@ WriteLock::LockFile& WriteLock::lock_file(const std::string& lock_path) {
 
 WriteLock::WriteLock(const std::string& lock_path, Nanoseconds timeout)
     : file_(lock_file(lock_path)) {
+  if (planted::is_on(planted::Bug::NoWriteLock)) {
+    return;
+  }
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   // Both are polled: F_SETLKW knows no deadline, and timed mutexes wait on a clock call that
   // ThreadSanitizer of GCC 12 does not know.
@@ -103,6 +107,9 @@ WriteLock::WriteLock(const std::string& lock_path, Nanoseconds timeout)
 }
 
 WriteLock::~WriteLock() {
+  if (planted::is_on(planted::Bug::NoWriteLock)) {
+    return;
+  }
   try_record_lock(file_.descriptor, F_UNLCK);
   file_.mutex.unlock();
 }

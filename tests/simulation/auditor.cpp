@@ -131,6 +131,7 @@ void Auditor::after_turn() {
       }
     }
     check_balances();
+    check_limits();
     check_holds();
     check_charges();
     check_new_decisions();
@@ -159,6 +160,7 @@ void Auditor::power_was_lost() {
     attempt.is_page_untouched = false;
   }
   last_decision_ = 0;
+  highest_rungs_.clear();
   checked_acknowledged_ = 0;
   check_all();
 }
@@ -211,6 +213,25 @@ void Auditor::check_balances() {
   }
 }
 
+// A limit is what it was created with and each approval, once.
+void Auditor::check_limits() {
+  for (const Row& row : rows(
+           "SELECT b.budget_id, l.limit_units, l.limit_picos, t.limit_units, t.limit_picos FROM "
+           "budgets b JOIN budget_balances l USING (budget_id) JOIN budget_terms t USING "
+           "(budget_id) WHERE t.sequence = 1 AND b.period = 'lifetime'")) {
+    Wide expected = picos(row[3], row[4]);
+    for (const Row& approved : rows(
+             "SELECT amount_units, amount_picos FROM budget_requests JOIN budget_rulings USING "
+             "(request_id) WHERE is_approved = 1 AND budget_id = '" + row[0] + "'")) {
+      expected += picos(approved[0], approved[1]);
+    }
+    if (picos(row[1], row[2]) != expected) {
+      fail(row[0] + " has a limit of " + shown(picos(row[1], row[2])) + ", its approvals make " +
+           shown(expected));
+    }
+  }
+}
+
 // What attempts hold is what budgets say is held, in every budget of a chain; nobody who is settled
 // holds anything.
 void Auditor::check_holds() {
@@ -257,10 +278,17 @@ void Auditor::check_charges() {
 
 // No job that works is stopped for silence.
 void Auditor::check_new_decisions() {
-  for (const Row& row : rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung "
+  for (const Row& row : rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung, decided_by "
                              "FROM decisions WHERE rowid > " +
                              std::to_string(last_decision_) + " ORDER BY rowid")) {
     last_decision_ = ns(row[0]);
+    if (const int rung = static_cast<int>(parse_rung(row[6])); row[4] == "0" && row[7] != "process") {
+      int& highest = highest_rungs_[row[1]];
+      if (highest >= static_cast<int>(Rung::Sigterm) && rung < highest) {
+        fail(row[1] + " had a signal, and is only told now: its ladder went down");
+      }
+      highest = std::max(highest, rung);
+    }
     const auto found = truth_.attempts.find(row[1]);
     if (found == truth_.attempts.end() || row[2] != "STOP" || row[4] == "1" ||
         row[3] != std::string(rule_name(Rule::Silence)) ||

@@ -48,6 +48,7 @@ class Auditor {
   bool open();
   void close();
   void check_balances();
+  void check_limits();
   void check_holds();
   void check_charges();
   void check_new_decisions();
@@ -67,6 +68,7 @@ class Auditor {
   bool is_blocked_ = false;  ///< the last query could not be answered now
   std::vector<std::pair<std::string, std::string>> unchecked_signals_;
   std::int64_t last_decision_ = 0;
+  std::map<std::string, int> highest_rungs_;  ///< that each attempt's decisions have reached
   std::size_t checked_acknowledged_ = 0;
   std::vector<std::string> failures_;
 };

@@ -30,7 +30,7 @@ struct NamedBug {
   Bug bug;
 };
 
-constexpr std::array<NamedBug, 18> kBugs{{
+constexpr std::array<NamedBug, 17> kBugs{{
     {"double-settle", Bug::DoubleSettle},
     {"parent-not-debited", Bug::ParentNotDebited},
     {"refund-on-crash", Bug::RefundOnCrash},
@@ -40,7 +40,6 @@ constexpr std::array<NamedBug, 18> kBugs{{
     {"no-write-lock", Bug::NoWriteLock},
     {"act-before-record", Bug::ActBeforeRecord},
     {"no-standstill", Bug::NoStandstill},
-    {"pid-alone", Bug::PidAlone},
     {"lock-not-asked", Bug::LockNotAsked},
     {"unlink-before-commit", Bug::UnlinkBeforeCommit},
     {"ladder-forgotten", Bug::LadderForgotten},

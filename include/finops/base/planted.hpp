@@ -18,7 +18,6 @@ enum class Bug {
   NoWriteLock,           ///< the ledger's own lock is not taken
   ActBeforeRecord,       ///< a signal is sent before its decision is recorded
   NoStandstill,          ///< a guard that stood still goes on with its old windows
-  PidAlone,              ///< a process is taken for the old one by its pid alone
   LockNotAsked,          ///< a page that did not change is taken for dead
   UnlinkBeforeCommit,    ///< a dead run's page goes before its end is in the ledger
   LadderForgotten,       ///< a guard that starts again does not know what was decided
