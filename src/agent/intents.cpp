@@ -205,30 +205,28 @@ bool IntentJournal::open_file() {
   return true;
 }
 
-std::vector<IntentJournal::Slot> IntentJournal::slots() const {
-  // Slots are taken into use in their order, so that a block without a record ends what there is to
-  // read: every round of an agent asks, and nearly always there is nothing.
+// Slots are taken into use in their order, so that a block without a record ends what there is to
+// read: every round of an agent asks, and nearly always there is nothing.
+std::optional<std::vector<IntentJournal::Slot>> IntentJournal::slots() const {
   constexpr std::size_t kBlock = 16;
-  std::vector<Slot> all(kRecordCount);
+  std::vector<Slot> used;
   std::array<RawRecord, kBlock> records{};
-  bool is_used = true;
-  for (std::size_t index = 0; index < kRecordCount; ++index) {
-    Slot& slot = all[index];
-    slot.index = index;
-    if (is_used && index % kBlock == 0) {
-      const auto offset = static_cast<off_t>(index * kRecordSize);
-      if (pread(descriptor_, records.data(), sizeof records, offset) != sizeof records) {
-        return {};  // nothing is known of it: nothing is imported, and nothing overwritten
-      }
-      is_used = std::ranges::any_of(
-          records, [](const RawRecord& record) { return record.magic == kMagic; });
+  for (std::size_t first = 0; first < kRecordCount; first += kBlock) {
+    const auto offset = static_cast<off_t>(first * kRecordSize);
+    if (pread(descriptor_, records.data(), sizeof records, offset) != sizeof records) {
+      return std::nullopt;  // nothing is known of it: nothing is imported, and nothing overwritten
     }
-    if (is_used) {
-      slot.raw = records.at(index % kBlock);
-      slot.is_whole = slot.raw.magic == kMagic && slot.raw.checksum == checksum_of(slot.raw);
+    if (std::ranges::none_of(records, [](const RawRecord& raw) { return raw.magic == kMagic; })) {
+      break;
+    }
+    used.reserve(used.size() + kBlock);
+    for (const RawRecord& raw : records) {
+      used.push_back({.index = used.size(),
+                      .raw = raw,
+                      .is_whole = raw.magic == kMagic && raw.checksum == checksum_of(raw)});
     }
   }
-  return all;
+  return used;
 }
 
 void IntentJournal::write_slot(const Slot& slot) const {
@@ -247,9 +245,13 @@ void IntentJournal::append(const DecisionRecord& intent) {
   const ByteLock lock(descriptor_, kWriteByte);
   FINOPS_REQUIRE(lock.lock_soon(), ErrorCode::SystemFailure,
                  failure(path_, "is locked by another agent"));
-  std::vector<Slot> all = slots();
-  FINOPS_REQUIRE(!all.empty(), ErrorCode::SystemFailure,
+  std::optional<std::vector<Slot>> read = slots();
+  FINOPS_REQUIRE(read.has_value(), ErrorCode::SystemFailure,
                  failure(path_, "cannot be read: " + errno_text(errno)));
+  std::vector<Slot>& all = *read;
+  if (all.size() < kRecordCount) {
+    all.push_back({.index = all.size(), .raw = {}, .is_whole = false});
+  }
   Slot* oldest = nullptr;
   std::uint64_t number = 0;
   const auto age_of = [](const Slot& slot) { return slot.is_whole ? slot.raw.number : 0; };
@@ -268,7 +270,7 @@ void IntentJournal::append(const DecisionRecord& intent) {
 }
 
 std::vector<IntentJournal::Slot> IntentJournal::waiting_slots() const {
-  std::vector<Slot> all = slots();
+  std::vector<Slot> all = slots().value_or(std::vector<Slot>{});
   std::erase_if(all, [](const Slot& slot) { return !slot.is_waiting(); });
   std::sort(all.begin(), all.end(),
             [](const Slot& left, const Slot& right) { return left.raw.number < right.raw.number; });

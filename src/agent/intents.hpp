@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ class IntentJournal {
   struct Slot;
   bool open_file();
   void create_file();
-  [[nodiscard]] std::vector<Slot> slots() const;
+  /// Those in use; empty if they cannot be read.
+  [[nodiscard]] std::optional<std::vector<Slot>> slots() const;
   [[nodiscard]] std::vector<Slot> waiting_slots() const;
   void write_slot(const Slot& slot) const;
 

@@ -53,6 +53,9 @@ int World::set_up() {
     BudgetTerms terms;
     terms.limit = Money::parse(limit);
     ledger->ensure_budget(budget, terms);
+    truth_.acknowledged.push_back(
+        {std::string("the budget ") + id,
+         std::string("SELECT count(*) FROM budgets WHERE budget_id='") + id + "'"});
   };
   if (plan_.has_project_budget) {
     add("project:vision", "30 USD", true, plan_.has_daily_budget);

@@ -168,10 +168,13 @@ Result World::run(bool prints_trace) {
   kernel_.prints_trace = prints_trace;
   kernel_.spawn("setup", [this] { return set_up(); });
   kernel_.run_until(seconds{40}, [] { return true; });
+  if (random_.one_in(10)) {  // right after the ledger was made, and nobody has used it yet
+    kernel_.lose_power();
+    auditor_.power_was_lost();
+  }
   kernel_.faults = plan_.faults;
   plan_troubles();
   boot();
-  std::uint64_t seen_boot = truth_.boot;
   std::string boot_id = kernel_.boot_id();
   // A service manager starts the guard again; a scheduler its jobs; a person comes back.
   std::function<void()> look = [&] {
@@ -192,7 +195,6 @@ Result World::run(bool prints_trace) {
   const auto check = [&] {
     if (kernel_.boot_id() != boot_id) {
       boot_id = kernel_.boot_id();
-      ++seen_boot;
       auditor_.power_was_lost();
       boot();
     }
