@@ -139,11 +139,13 @@ void SqliteLedger::commit() {
     database_->execute("COMMIT");
   } catch (const std::exception& error) {
     // A failed fsync may have lost pages that the kernel now calls clean: never retried.
+    note_failed_sync();
     refusal_ = std::string("a commit failed: ") + error.what();
     throw;
   }
   if (database_->wal_frames() > options_.checkpoint_frames) {
     database_->checkpoint_passive();
+    note_failed_sync();
   }
 }
 
@@ -200,6 +202,7 @@ void SqliteLedger::write(const std::function<void()>& body) {
                  "the ledger is not written any more (" + refusal_ +
                      "); check the disk, then run: finops ledger verify");
   const WriteLock lock(path_ + ".lock", options_.busy_timeout);
+  replace_log_after_failed_sync();
   database_->execute("BEGIN IMMEDIATE");
   try {
     body();
@@ -208,6 +211,7 @@ void SqliteLedger::write(const std::function<void()>& body) {
     database_->roll_back();
     throw;
   } catch (...) {
+    note_failed_sync();  // a long transaction writes to the log before its commit
     database_->roll_back();
     throw;
   }
