@@ -230,4 +230,13 @@ void Database::checkpoint_passive() {
   sqlite3_wal_checkpoint_v2(connection_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }
 
+void Database::checkpoint_fully() {
+  const int code =
+      sqlite3_wal_checkpoint_v2(connection_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    throw_sqlite(code, sqlite3_errmsg(connection_));
+  }
+  wal_frames_ = 0;
+}
+
 }  // namespace finops::ledger

@@ -118,8 +118,15 @@ class Database {
   }
   /// Undoes the open transaction. After some errors (a full disk) SQLite has done so by itself.
   void roll_back() noexcept { sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr); }
+  /// Whether the last call failed because the disk could not sync.
+  [[nodiscard]] bool is_sync_failed() const noexcept {
+    return sqlite3_extended_errcode(connection_) == SQLITE_IOERR_FSYNC;
+  }
   /// Copies what it can from the log into the file. The caller holds the write lock.
   void checkpoint_passive();
+  /// Copies the whole log into the file and empties it. Throws if a reader is in the way for longer
+  /// than the busy timeout, or the disk fails. The caller holds the write lock.
+  void checkpoint_fully();
 
  private:
   void execute_text(const char* sql);

@@ -164,11 +164,13 @@ void SqliteLedger::commit() {
     database_->execute("COMMIT");
   } catch (const std::exception& error) {
     // A failed fsync may have lost pages that the kernel now calls clean: never retried.
+    note_failed_sync();
     refusal_ = std::string("a commit failed: ") + error.what();
     throw;
   }
   if (database_->wal_frames() > options_.checkpoint_frames) {
     database_->checkpoint_passive();
+    note_failed_sync();
   }
 }
 
@@ -227,6 +229,7 @@ void SqliteLedger::write(const std::function<void()>& body) {
   use.step_out();  // it may take seconds, and a fork must not wait for it
   const WriteLock lock(path_ + ".lock", options_.busy_timeout);
   use.step_in();
+  replace_log_after_failed_sync();
   database_->execute("BEGIN IMMEDIATE");
   try {
     body();
@@ -235,6 +238,7 @@ void SqliteLedger::write(const std::function<void()>& body) {
     database_->roll_back();
     throw;
   } catch (...) {
+    note_failed_sync();  // a long transaction writes to the log before its commit
     database_->roll_back();
     throw;
   }

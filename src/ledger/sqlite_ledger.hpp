@@ -1,7 +1,7 @@
 // sqlite_ledger.hpp - the ledger on one SQLite file.
 //
 // Owns: the class; its parts are in sqlite_{connection,ledger,money,holds,budgets,requests,notices,
-// queries,verify,merge}.cpp.
+// queries,verify,merge,failed_sync}.cpp.
 // Invariants: every write runs inside `write`: under the write lock, in BEGIN IMMEDIATE, committed
 // with synchronous=FULL; after an internal error or a failed commit it refuses to write.
 #pragma once
@@ -134,6 +134,10 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   void write_inside(const std::function<void()>& body);
   void commit();
   void open_account(const AttemptRecord& attempt);
+
+  // sqlite_failed_sync.cpp
+  void note_failed_sync() const;
+  void replace_log_after_failed_sync();
 
   // sqlite_money.cpp
   AccountRow load_account(const AttemptId& attempt_id);

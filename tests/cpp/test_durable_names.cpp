@@ -98,11 +98,13 @@ bool has(const std::vector<std::string>& synced, const std::string& path) {
 }  // namespace finops::testing
 
 // The library and SQLite call these instead of libc's.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): libc's name is reserved.
 extern "C" int fsync(int descriptor) { return finops::testing::noted(descriptor, SYS_fsync); }
 
 extern "C" int fdatasync(int descriptor) {
   return finops::testing::noted(descriptor, SYS_fdatasync);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 namespace finops::testing {
 namespace {

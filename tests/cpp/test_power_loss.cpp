@@ -22,7 +22,6 @@ namespace finops::testing {
 namespace {
 
 using simulation::Disk;
-using simulation::Storage;
 using simulation::StorageChange;
 using std::chrono::minutes;
 using std::chrono::seconds;

@@ -79,15 +79,16 @@ class BusyLedger {
 // when.
 TEST(WalOverlapConcurrentProcesses, NeverHappensUnderTheWriteLock) {
   constexpr int kWrites = 1'000;
+  constexpr std::size_t kAllWrites = std::size_t{kProcessCount} * kWrites;
   BusyLedger busy;
   busy.start(kWrites, true);
   EXPECT_TRUE(busy.finish());
-  EXPECT_GE(busy.recorder().intervals(false).size(), std::size_t{kProcessCount * kWrites});
-  EXPECT_GE(busy.recorder().intervals(true).size(), std::size_t{kProcessCount * kWrites});
+  EXPECT_GE(busy.recorder().intervals(false).size(), kAllWrites);
+  EXPECT_GE(busy.recorder().intervals(true).size(), kAllWrites);
   EXPECT_EQ(busy.recorder().overlap_count(), 0);
   EXPECT_GE(busy.recorder().turn_count(), kWrites / 10) << "they took turns";
   const std::unique_ptr<Ledger> ledger = busy.open();
-  EXPECT_EQ(ledger->runs({.limit = 10'000}).size(), std::size_t{kProcessCount * kWrites + 1});
+  EXPECT_EQ(ledger->runs({.limit = 10'000}).size(), kAllWrites + 1);
   EXPECT_TRUE(ledger->verify().is_clean());
 }
 

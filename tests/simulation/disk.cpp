@@ -250,7 +250,7 @@ void Disk::lose_power(const Choose& choose) {
     kill_handle(*handle);
   }
   while (!shared_memory_.empty()) {
-    discard_shared_memory(std::string(shared_memory_.begin()->first));
+    discard_shared_memory(shared_memory_.begin()->first);
   }
   storage_.lose_power(choose);
 }
