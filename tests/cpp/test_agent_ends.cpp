@@ -109,7 +109,8 @@ class RunningClock final : public Clock {
 };
 
 // Goal: what a process reported after the round began, and before its end was seen, is charged.
-// Method: a second passes with each reading; the last call is half a second after the round's first.
+// Method: a second passes with each reading; the last call is half a second after the round's
+// first.
 TEST_F(AgentRounds, ChargesWhatWasReportedWhileTheRoundLooked) {
   for (const bool is_tick : {true, false}) {
     const std::string run_id = is_tick ? "run1" : "run2";
@@ -130,8 +131,9 @@ TEST_F(AgentRounds, ChargesWhatWasReportedWhileTheRoundLooked) {
   }
 }
 
-// Goal: whoever ends its run while the round goes on is not signalled: it may train on with another.
-// Method: silent to the point of SIGTERM; the page says goodbye between the look and the verdict.
+// Goal: whoever ends its run while the round goes on is not signalled: it may train on with
+// another. Method: silent to the point of SIGTERM; the page says goodbye between the look and the
+// verdict.
 TEST_F(AgentRounds, SparesWhoSaysGoodbyeWhileItIsJudged) {
   class Goodbye final : public UsageSource {
    public:
@@ -141,7 +143,8 @@ TEST_F(AgentRounds, SparesWhoSaysGoodbyeWhileItIsJudged) {
         line_.state.store(pulse::ProcessState::Paused);
       }
     }
-    [[nodiscard]] guard::UsageSummary summary(const AttemptId& /*attempt_id*/, Nanoseconds /*window*/,
+    [[nodiscard]] guard::UsageSummary summary(const AttemptId& /*attempt_id*/,
+                                              Nanoseconds /*window*/,
                                               ClockReading /*now*/) const override {
       return {};
     }

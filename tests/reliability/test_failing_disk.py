@@ -1,8 +1,8 @@
 """The disk fills, or cannot flush any more, while runs and a guard go on.
 
-Method: real processes with a library preloaded that makes one folder fail on demand, so that it runs
-where nothing can be mounted too. (tests/python/test_broken_world.py fills a real file system where
-it may.) Afterwards there is room again, and everything is where it belongs.
+Method: real processes with a library preloaded that makes one folder fail on demand, so that it
+runs where nothing can be mounted too. (tests/python/test_broken_world.py fills a real file system
+where it may.) Afterwards there is room again, and everything is where it belongs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from decimal import Decimal
 import pytest
 from failing_disk import FailingDisk
 from python_scripts import Scripts
-from reliability import end, settled_twice, start_guard, unbalanced, wait_for
 
 from finops._core import Ledger
+from reliability import end, settled_twice, start_guard, unbalanced, wait_for
 
 # Reports until it is told to end, commits now and then, and prints what was acknowledged.
 TRAIN = """
@@ -58,7 +58,9 @@ GUARD = (
 
 
 @pytest.fixture
-def disk(home: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> FailingDisk:
+def disk(
+    home: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> FailingDisk:
     """Every process that this test starts from now on has it; this process has a sound one."""
     one = FailingDisk(home, tmp_path)
     for name, value in one.environment.items():
@@ -90,6 +92,11 @@ def assert_whole(home: pathlib.Path) -> None:
     assert Ledger(str(home / "ledger.db"), read_only=True).verify().problems == []
 
 
+def status_of(home: pathlib.Path, experiment: str) -> str:
+    (run,) = Ledger(str(home / "ledger.db"), read_only=True).runs(experiment=experiment)
+    return run.status
+
+
 def settle_by_next_init(scripts: Scripts) -> None:
     scripts.run("finops.finish(finops.init(project='p', experiment='settler', price='1 USD/h'))")
 
@@ -97,7 +104,7 @@ def settle_by_next_init(scripts: Scripts) -> None:
 def test_a_disk_that_fills_while_a_guard_looks(
     scripts: Scripts, home: pathlib.Path, tmp_path: pathlib.Path, disk: FailingDisk
 ) -> None:
-    """The run trains on, the silent one is stopped by the journal, and all is settled afterwards."""
+    """The run trains on, the journal stops the silent one, and all is settled afterwards."""
     train = start(scripts, TRAIN)
     guard = start_guard(home, tmp_path / "guard.log", *GUARD)
     try:
@@ -114,15 +121,12 @@ def test_a_disk_that_fills_while_a_guard_looks(
         after = read_until(scripts, train, "committed")
         out, err = train.communicate("\n", timeout=60)
         assert train.returncode == 0, err
-        ledger = Ledger(str(home / "ledger.db"), read_only=True)
-        wait_for(
-            "the silent one is settled",
-            lambda: [run.status for run in ledger.runs(experiment="silent")] == ["KILLED"],
-        )
+        wait_for("it is settled", lambda: status_of(home, "silent") == "KILLED")
         assert guard.poll() is None
     finally:
         end(guard)
     status, amount, _ = out.split()[-3:]
+    ledger = Ledger(str(home / "ledger.db"), read_only=True)
     (run,) = ledger.runs(experiment="train")
     assert run.status == status == "FINISHED"
     assert run.metered_cost.amount >= acknowledged_cost(before + during + after)
@@ -201,9 +205,7 @@ def test_a_guard_comes_through_failed_flushes(
         silent = start(scripts, SILENT)
         assert silent.wait(60) in (-15, -9)
         train.communicate("\n", timeout=60)
-        ledger = Ledger(str(home / "ledger.db"), read_only=True)
-        wait_for("it is settled", lambda: ledger.runs(experiment="silent")[0].status == "KILLED")
-        del ledger
+        wait_for("it is settled", lambda: status_of(home, "silent") == "KILLED")
         assert guard.poll() is None
     finally:
         end(guard)

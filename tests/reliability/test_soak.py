@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
+from finops import Money
+from finops._core import BudgetTerms, Ledger
 from reliability import (
     end,
     program,
@@ -29,9 +32,6 @@ from reliability import (
     tell,
     unbalanced,
 )
-
-from finops import Money
-from finops._core import BudgetTerms, Ledger
 
 MINUTES = size("RELIABILITY_SOAK_MINUTES", 1)
 PROCESSES = 64
@@ -113,7 +113,10 @@ def bound_of_one() -> Money:
     """The product's bound on the overspend of one process."""
     values = [str(value) for value in (ACTUAL_GAP, ACTUAL_STOP, CHECK_GAP, STOP_TIME, QUANTUM)]
     printed = subprocess.run(
-        [program("soak_worker"), "bound", PRICE, *values], capture_output=True, text=True, check=True
+        [program("soak_worker"), "bound", PRICE, *values],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return Money.parse(printed.stdout.strip())
 
