@@ -32,8 +32,9 @@ if [ "$${CI:-}" = true ]; then \
 	$(PYTHON) tests/support/skip_policy.py $(REPORTS)/ctest-$(1).xml; fi
 endef
 
-.PHONY: help setup build build-cpp test test-cpp test-python demo lint lint-format lint-python \
-	lint-types lint-cpp format asan tsan fuzz bench bench-short clean distclean
+.PHONY: help setup build build-cpp test test-cpp test-python simulate simulate-bugs kill-loop soak \
+	forks demo lint lint-format lint-python lint-types lint-cpp format asan tsan fuzz bench \
+	bench-short clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +77,19 @@ test: ## set up, build, and run the whole test suite
 	$(MAKE) --no-print-directory test-cpp
 	$(MAKE) --no-print-directory test-python
 
+KILLS ?= 10000
+MINUTES ?= 60
+FORKS ?= 10000
+
+kill-loop: build ## kill writers and a guard KILLS times, and check what was acknowledged
+	RELIABILITY_KILLS=$(KILLS) $(PYTHON) -m pytest tests/reliability/test_kill_loop.py
+
+soak: build ## 64 processes on one budget for MINUTES, with kills at random
+	RELIABILITY_SOAK_MINUTES=$(MINUTES) $(PYTHON) -m pytest tests/reliability/test_soak.py
+
+forks: build ## FORKS children of each start method, under load
+	RELIABILITY_FORKS=$(FORKS) $(PYTHON) -m pytest tests/reliability/test_forks.py
+
 demo: $(VENV)/stamp-package ## set up, build, and run the demo
 	$(PYTHON) examples/demo/demo.py
 
@@ -102,7 +116,9 @@ fuzz: build/stamps/system build/stamps/fuzz ## fuzz each target for SECONDS=30 (
 # --- style ---------------------------------------------------------------------------------------
 
 cpp_files = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
-tidy_files = $(filter src/% tests/cpp/% tests/fuzz/% benchmarks/%,$(filter %.cpp,$(cpp_files)))
+# A folder each, so that another one is not forgotten in silence.
+tidy_folders = src tests/cpp tests/simulation tests/reliability tests/fuzz benchmarks
+tidy_files = $(filter $(addsuffix /%,$(tidy_folders)),$(filter %.cpp,$(cpp_files)))
 binding_files = $(filter python/bindings/%,$(filter %.cpp,$(cpp_files)))
 
 lint: lint-format lint-python lint-types lint-cpp ## formatting, linters and types

@@ -60,6 +60,11 @@ std::vector<ProcessIdentity> holders_of(const std::string& path) {
 }
 
 // What is left to decide where no stop may begin: money.
+bool has_said_goodbye(const pulse::PageInfo& info, const pulse::PageLayout& page) {
+  return !info.is_command &&
+         page.process.state.load(std::memory_order_acquire) != pulse::ProcessState::Running;
+}
+
 guard::Decision without_stops(const guard::RunState& state, guard::Policy policy, BootTime now) {
   policy.is_dry_run = true;
   guard::Decision decision = guard::decide(state, policy, now);
@@ -181,6 +186,9 @@ void Agent::tell_of_breaker(const std::string& text, ClockReading now, TickRepor
 
 void Agent::carry_out(const Live& run, const guard::Decision& decision, ClockReading now,
                       TickReport& report) {
+  if (has_said_goodbye(*run.ref.info, *run.ref.page)) {
+    return;  // since it was looked at: the next round settles it
+  }
   Watched& watched = *run.watched;
   const guard::Decision last = watched.last;
   const bool is_new = decision.directive != last.directive || decision.rule != last.rule ||
@@ -245,7 +253,9 @@ bool Agent::record(DecisionRecord& decision, TickReport& report) {
 void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   pulse::write_directive(*ref.page, static_cast<std::uint32_t>(decision.directive),
                          static_cast<std::uint32_t>(decision.rule), decision.reason);
-  if (decision.rung < Rung::Sigterm) {
+  // Asked again, since recording may have waited for the ledger: whoever has ended its run, as it
+  // was told to, is a process like any other, and may have begun another run.
+  if (decision.rung < Rung::Sigterm || has_said_goodbye(*ref.info, *ref.page)) {
     return;
   }
   const ProcessIdentity& owner = ref.info->process;

@@ -93,12 +93,13 @@ AttemptAccount account_of(Ledger& ledger, const pulse::PageInfo& info) {
 }
 
 void require_its_budget(const pulse::PageInfo& info, const AttemptAccount& account) {
-  FINOPS_REQUIRE(info.budget_id.empty() || !info.is_hard_budget || account.held.has_value(),
-                 ErrorCode::NotFound,
-                 "the ledger does not know " + info.budget_id +
-                     ", the hard budget that attempt " + info.attempt_id.str() +
-                     " began with: it is another ledger, and lends nothing. Bring the old one back, "
-                     "or start the run again");
+  FINOPS_REQUIRE(
+      info.budget_id.empty() || !info.is_hard_budget || account.held.has_value(),
+      ErrorCode::NotFound,
+      "the ledger does not know " + info.budget_id + ", the hard budget that attempt " +
+          info.attempt_id.str() +
+          " began with: it is another ledger, and lends nothing. Bring the old one back, "
+          "or start the run again");
 }
 
 AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,

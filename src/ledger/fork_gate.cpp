@@ -74,12 +74,13 @@ void after_fork_in_child() noexcept {
 }  // namespace
 
 void ForkGate::enter() {
-  static const int registered =
+  static int registered =
       pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   Gate& one = gate();
-  FINOPS_REQUIRE(registered == 0 && !one.is_closed_for_good.load(), ErrorCode::LedgerUnavailable,
-                 "this process was forked while its parent was inside the ledger, and cannot use it "
-                 "itself; start it with the method spawn or forkserver");
+  FINOPS_REQUIRE(
+      registered == 0 && !one.is_closed_for_good.load(), ErrorCode::LedgerUnavailable,
+      "this process was forked while its parent was inside the ledger, and cannot use it "
+      "itself; start it with the method spawn or forkserver");
   if (depth == 0) {
     for (;;) {
       one.inside.fetch_add(1);

@@ -41,7 +41,8 @@ SqliteLedger::~SqliteLedger() {
   try {
     ForkGate::enter();
   } catch (const std::exception&) {
-    (void)database_.release();  // the parent's: to close it would be to use it
+    // The parent's: to close it would be to use it.
+    [[maybe_unused]] const Database* left_alone = database_.release();
     return;
   }
   ForkGate::remove(this);
@@ -76,7 +77,8 @@ void SqliteLedger::reopen_if_closed() {
   FINOPS_REQUIRE(stat(path_.c_str(), &info) == 0 && info.st_dev == file_device_ &&
                      info.st_ino == file_inode_,
                  ErrorCode::LedgerUnavailable,
-                 "the ledger " + path_ + " was removed or replaced since it was opened; open it anew");
+                 "the ledger " + path_ +
+                     " was removed or replaced since it was opened; open it anew");
   database_ = std::make_unique<Database>(path_, options_.read_only);
 }
 

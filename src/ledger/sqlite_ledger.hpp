@@ -48,6 +48,8 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
  public:
   SqliteLedger(const std::string& path, const LedgerOptions& options);
   ~SqliteLedger() override;
+  SqliteLedger(const SqliteLedger&) = delete;
+  SqliteLedger& operator=(const SqliteLedger&) = delete;
 
   void together(const std::function<void()>& body) override;
   void add_run(const RunRecord& run) override;
@@ -213,7 +215,7 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
 
   std::string path_;
   LedgerOptions options_;
-  std::recursive_mutex mutex_;  // one connection, so one caller at a time
+  std::recursive_mutex mutex_;          // one connection, so one caller at a time
   std::unique_ptr<Database> database_;  // null after a fork until it is used again
   dev_t file_device_ = 0;
   ino_t file_inode_ = 0;

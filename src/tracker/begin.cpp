@@ -337,8 +337,31 @@ void register_attempt(Start& start) {
       start.begun.account = agent::settle_and_renew(ledger, info, *start.begun.account,
                                                     Nanoseconds::zero(), start.now.utc);
     }
+    if (start.needs_money()) {
+      // Checked before, and again here, where the lock is held: others may have been quicker.
+      require_start_paid(start.chain.front().budget.budget_id, start.begun.account->held,
+                         *start.begun.account->rate, start.options.lease_terms);
+    }
   });
   start.begun.ledger_path = start.home->ledger_path();
+}
+
+// Ends an attempt whose start was refused. An agent may have seen its page and registered it
+// meanwhile: then it is in the ledger, holds money, and has to be closed.
+void give_up(Start& start) {
+  pulse::OwnPage& page = *start.begun.page;
+  page.page().process.state.store(pulse::ProcessState::Failed, std::memory_order_release);
+  try {
+    if (start.ledger->attempt(page.info().attempt_id).has_value()) {
+      agent::conclude_attempt(*start.ledger, page.info(), page.page(), {},
+                              {.status = RunStatus::FAILED,
+                               .reason = "its start was refused",
+                               .ended_at = start.now.utc});
+    }
+  } catch (const std::exception&) {
+    return;  // the page says that it is over: the agent closes the account
+  }
+  page.remove();
 }
 
 // Whether the caller must hear of it whatever fail_open says.
@@ -393,7 +416,7 @@ BegunAttempt begin(const RunOptions& options, bool is_command, const RunId& want
       register_attempt(start);
     } catch (const std::exception& error) {
       if (is_for_the_caller(start, error)) {
-        start.begun.page->remove();
+        give_up(start);
         throw;
       }
       start.warn(std::string("the run goes on without a ledger: ") + error.what());

@@ -50,6 +50,17 @@ void check_chain(const std::vector<BudgetSummary>& chain, const Rate& rate,
   }
 }
 
+void require_start_paid(const BudgetId& lowest, const std::optional<Money>& held, const Rate& rate,
+                        const budget::LeaseTerms& terms) {
+  FINOPS_REQUIRE(
+      held.has_value() && is_worth_a_start(rate, *held, terms), ErrorCode::BudgetExhausted,
+      "budget " + lowest.str() + ", or one above it, has less left than a start and a stop at " +
+          rate.hourly().str() +
+          "/h cost: other runs took the rest meanwhile. Ask for more with: finops budget "
+          "request " +
+          name_of(lowest) + " AMOUNT --why REASON");
+}
+
 Nanoseconds max_duration_of(const std::vector<BudgetSummary>& chain,
                             std::optional<Nanoseconds> own) {
   Nanoseconds smallest = own.value_or(Nanoseconds::zero());

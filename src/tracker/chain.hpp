@@ -27,6 +27,12 @@ namespace finops::tracker {
 void check_chain(const std::vector<BudgetSummary>& chain, const Rate& rate,
                  const budget::LeaseTerms& terms, std::vector<std::string>& warnings);
 
+/// For a chain with a hard budget, once the first lease is held: of several that start at once,
+/// each found enough, and the last ones got less. Throws Error(BudgetExhausted) unless `held` pays
+/// for more than the reserve.
+void require_start_paid(const BudgetId& lowest, const std::optional<Money>& held, const Rate& rate,
+                        const budget::LeaseTerms& terms);
+
 /// The smaller of the run's own limit and those of its budgets; zero: none.
 [[nodiscard]] Nanoseconds max_duration_of(const std::vector<BudgetSummary>& chain,
                                           std::optional<Nanoseconds> own);

@@ -109,7 +109,8 @@ class RunningClock final : public Clock {
 };
 
 // Goal: what a process reported after the round began, and before its end was seen, is charged.
-// Method: a second passes with each reading; the last call is half a second after the round's first.
+// Method: a second passes with each reading; the last call is half a second after the round's
+// first.
 TEST_F(AgentRounds, ChargesWhatWasReportedWhileTheRoundLooked) {
   for (const bool is_tick : {true, false}) {
     const std::string run_id = is_tick ? "run1" : "run2";
@@ -128,6 +129,45 @@ TEST_F(AgentRounds, ChargesWhatWasReportedWhileTheRoundLooked) {
     ASSERT_EQ(report.concluded.size(), 1U);
     EXPECT_GE(attempt_of(run_id).metered_time, last_call) << run_id;
   }
+}
+
+// Goal: whoever ends its run while the round goes on is not signalled: it may train on with
+// another. Method: silent to the point of SIGTERM; the page says goodbye between the look and the
+// verdict.
+TEST_F(AgentRounds, SparesWhoSaysGoodbyeWhileItIsJudged) {
+  class Goodbye final : public UsageSource {
+   public:
+    explicit Goodbye(pulse::ProcessLine& line) : line_(line) {}
+    void sample(const pulse::PageInfo& /*info*/, ClockReading /*now*/) override {
+      if (is_due) {
+        line_.state.store(pulse::ProcessState::Paused);
+      }
+    }
+    [[nodiscard]] guard::UsageSummary summary(const AttemptId& /*attempt_id*/,
+                                              Nanoseconds /*window*/,
+                                              ClockReading /*now*/) const override {
+      return {};
+    }
+    [[nodiscard]] std::optional<std::vector<GpuHolder>> gpu_holders() const override {
+      return std::nullopt;
+    }
+    void flush(Ledger& /*ledger*/, ClockReading /*now*/) override {}
+    void end(const AttemptId& /*attempt_id*/) override {}
+    bool is_due = false;
+
+   private:
+    pulse::ProcessLine& line_;
+  };
+  const std::unique_ptr<Child> child = hold(page_of("run1"));
+  const auto goodbye = std::make_shared<Goodbye>(page("run1").process);
+  AgentOptions options = agent_options();
+  options.usage = goodbye;
+  const auto agent = make_guard(options);
+  EXPECT_EQ(rungs_of(rounds(*agent, seconds{7}).decisions), "directive ") << "silent for 6 s";
+  goodbye->is_due = true;
+  EXPECT_EQ(rungs_of(rounds(*agent, seconds{3}).decisions), "") << "SIGTERM was due";
+  EXPECT_FALSE(has_page("run1")) << "it is settled";
+  EXPECT_TRUE(child->is_running()) << "and its process lives";
 }
 
 // Goal: the next `init` settles the dead and leaves the living. Method: one of each.

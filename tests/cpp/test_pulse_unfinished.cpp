@@ -25,8 +25,7 @@ class UnfinishedPages : public ::testing::Test {
   std::string make(const std::string& name, seconds age) const {
     const std::string path = home_.live_path() + "/" + name;
     std::ofstream(path) << std::string(kPageSize, '\0');
-    std::filesystem::last_write_time(path,
-                                     std::filesystem::file_time_type::clock::now() - age);
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - age);
     return path;
   }
 

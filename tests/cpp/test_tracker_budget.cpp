@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "finops/tracker/command_run.hpp"
@@ -47,6 +49,48 @@ TEST_F(TrackerRuns, CheckpointThenPauseAtTheLimit) {
   EXPECT_EQ(decisions[0].directive, Directive::CHECKPOINT);
   EXPECT_EQ(decisions[0].decided_by, "process");
   EXPECT_EQ(code_of([&] { TrackedRun::start(tight); }), "BudgetExhausted");
+}
+
+// Goal: of many that start at once, each can pay for its stop or is refused; what is refused holds
+// nothing. Method: 8 threads, money for two or three of them, 20 rounds.
+TEST_F(TrackerRuns, ConcurrentStartsEachPayForTheirStop) {
+  RunOptions tight = options();
+  tight.price = "3600 USD/h";
+  tight.lease_terms = {.term = seconds{1},
+                       .check_gap = seconds{0},
+                       .stop_time = seconds{20},
+                       .billing_quantum = Nanoseconds{0}};
+  for (int round = 0; round < 20; ++round) {
+    tight.experiment = "round" + std::to_string(round);
+    tight.budget = usd("50");
+    std::atomic<int> refused{0};
+    std::vector<std::unique_ptr<TrackedRun>> runs(8);
+    std::vector<std::thread> threads;
+    threads.reserve(runs.size());
+    for (std::unique_ptr<TrackedRun>& run : runs) {
+      threads.emplace_back([&] {
+        try {
+          run = TrackedRun::start(tight);
+        } catch (const Error& error) {
+          refused += error.code() == ErrorCode::BudgetExhausted ? 1 : 0;
+        }
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    for (const std::unique_ptr<TrackedRun>& run : runs) {
+      if (run != nullptr) {
+        const AttemptAccount account = ledger()->account(run->info().attempt_id);
+        EXPECT_GT(account.held.value(), usd("20")) << "round " << round;
+      }
+    }
+    EXPECT_EQ(refused, 6) << "round " << round;
+    EXPECT_EQ(page_count(), 2U);
+    runs.clear();
+    EXPECT_EQ(ledger()->budgets(testing::example_time()).back().accounts.held, usd("0"));
+  }
+  EXPECT_TRUE(ledger()->verify().is_clean());
 }
 
 // Goal: a start needs more than the reserve. Method: a budget of nothing, of exactly the reserve,

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import pytest
 from python_scripts import Scripts
 
+from reliability import told
+
 # A lease of 1 s with a reserve of 1 s: a budget is reached within a test, not within minutes.
 SHORT_TERMS = {
     "FINOPS_LEASE_TERM": "1",
@@ -20,6 +22,13 @@ SHORT_TERMS = {
     "FINOPS_STOP_TIME": "0.7",
     "FINOPS_BILLING_QUANTUM": "0.1",
 }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if told:
+        terminalreporter.section("reliability figures")
+        for line in told:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from datetime import timedelta
 import fork_scripts
 import pytest
 from python_scripts import Scripts
-from reliability import settled_twice, size, tell, unbalanced, wait_for
 
 from finops._core import Agent, Ledger, PolicyBook, live_runs
+from reliability import settled_twice, size, tell, unbalanced, wait_for
 
 FORKS = int(size("RELIABILITY_FORKS", 10_000))
 # 50 ms and more for each interpreter.
@@ -118,8 +118,6 @@ def test_a_forked_child_keeps_no_agent_from_serving(scripts: Scripts, home: path
     """Another thread was in `init`, which is an agent for a moment, when the children were made."""
     process = scripts.start(fork_scripts.FORK_DURING_INIT, PYTHONWARNINGS="ignore")
     assert scripts.read_line(process).startswith("forked")
-    agent = Agent(
-        str(home), name="guard", interval=timedelta(seconds=1), policies=PolicyBook()
-    )
+    agent = Agent(str(home), name="guard", interval=timedelta(seconds=1), policies=PolicyBook())
     wait_for("the guard serves, with all children alive", agent.try_serve, 5)
     process.communicate("\n", timeout=30)

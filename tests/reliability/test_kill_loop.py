@@ -1,9 +1,9 @@
 """kill -9 at any moment, to writers and to the guard: what was acknowledged is there, once.
 
-Method: real processes, chance from a printed seed. After each kill the cheap checks (the accounts of
-all budgets, everything that the victim was told), after every 10th and at the end all of them
-(everything that anybody was told, no time charged twice, `finops ledger verify`). At the end nothing
-lives any more, and one guard settles all.
+Method: real processes, chance from a printed seed. After each kill the cheap checks (the accounts
+of all budgets, everything that the victim was told), after every 10th and at the end all of them
+(everything that anybody was told, no time charged twice, `finops ledger verify`). At the end
+nothing lives any more, and one guard settles all.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from datetime import timedelta
 
 import pytest
 from kill_loop import KillLoop
-from reliability import held_money, rows_of, size, tell, wait_for
 
 from finops._core import Agent, PolicyBook
+from reliability import held_money, rows_of, size, tell, wait_for
 
 KILLS = int(size("RELIABILITY_KILLS", 200))
 KILLS_IN_ONE_LEDGER = 500  # the checks read all of it

@@ -2,7 +2,7 @@
 
 Method: real processes with leases of 1 s; the home is lost in each way that people lose folders. A
 run without a budget trains on to its end, one with a hard budget pauses when its lease ends, the
-guard says what is wrong and serves again once there is a home, and whatever ledger is there is whole.
+guard says what is wrong and serves again once there is a home; whatever ledger is there is whole.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Callable
 import homes
 import pytest
 from python_scripts import Scripts
-from reliability import end, settled_twice, start_guard, unbalanced, wait_for
 
 from finops._core import Ledger, live_runs
+from reliability import end, settled_twice, start_guard, unbalanced, wait_for
 
 # Trains until it is told to end, and says how it ended.
 TRAIN = """
@@ -54,7 +54,9 @@ def lose(request: pytest.FixtureRequest) -> Callable[[pathlib.Path], None]:
     return request.param
 
 
-def train(scripts: Scripts, experiment: str, arguments: str = "", commits: str = "") -> subprocess.Popen[str]:
+def train(
+    scripts: Scripts, experiment: str, arguments: str = "", commits: str = ""
+) -> subprocess.Popen[str]:
     process = scripts.start(
         TRAIN.format(experiment=experiment, arguments=arguments, commits=commits),
         PYTHONWARNINGS="ignore",
@@ -120,7 +122,10 @@ def test_a_hard_budget_pauses_when_its_lease_ends(
 
 
 def test_a_guard_says_so_and_serves_the_new_home(
-    scripts: Scripts, home: pathlib.Path, tmp_path: pathlib.Path, lose: Callable[[pathlib.Path], None]
+    scripts: Scripts,
+    home: pathlib.Path,
+    tmp_path: pathlib.Path,
+    lose: Callable[[pathlib.Path], None],
 ) -> None:
     """It lets go of what was deleted, tells people, and looks after the home that comes next."""
     old = train(scripts, "old")

@@ -207,7 +207,7 @@ if __name__ == "__main__":
     main()
 """
 
-# Keeps a child that was forked while another thread was beginning and ending runs, one after another.
+# Keeps children that were forked while another thread was beginning and ending runs.
 FORK_DURING_INIT = """
 import threading, warnings
 warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """Runs and a guard whose home folder is taken away, and comes back as something else.
 
-Owns: the ways in which a home is lost. Does not own: the checks (tests/reliability/test_lost_home.py).
+Owns: the ways in which a home is lost. Does not own: the checks on them.
 """
 
 from __future__ import annotations

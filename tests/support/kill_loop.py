@@ -14,6 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from finops._core import Ledger, VerifyReport
 from reliability import (
     end,
     program,
@@ -24,8 +25,6 @@ from reliability import (
     unbalanced,
     wait_for,
 )
-
-from finops._core import Ledger, VerifyReport
 
 WRITER_COUNT = 8
 GUARD_LIMITS = (
@@ -82,7 +81,9 @@ class Acknowledged:
 class Writer:
     """One writer process and the file of what it acknowledged."""
 
-    def __init__(self, home: pathlib.Path, folder: pathlib.Path, seed: int, *, silent: bool = False):
+    def __init__(
+        self, home: pathlib.Path, folder: pathlib.Path, seed: int, *, silent: bool = False
+    ):
         self.path = folder / f"acknowledged-{seed}"
         self.errors = folder / f"errors-{seed}"
         self._offset = 0
@@ -124,7 +125,10 @@ class KillLoop:
         self.writers = [self._writer() for _ in range(WRITER_COUNT)]
         self.silent: list[Writer] = []
         self.guard = self._guard()
-        wait_for("a first run", lambda: any(w.path.exists() and w.path.stat().st_size for w in self.writers))
+        wait_for(
+            "a first run",
+            lambda: any(w.path.exists() and w.path.stat().st_size for w in self.writers),
+        )
 
     def _writer(self, *, silent: bool = False) -> Writer:
         return Writer(self._home, self._folder, self.random.randrange(2**31), silent=silent)

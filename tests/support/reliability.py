@@ -48,9 +48,12 @@ def seeded(what: str) -> random.Random:
     return random.Random(seed)
 
 
+told: list[str] = []  # printed at the end of the session, by tests/reliability/conftest.py
+
+
 def tell(what: str, **figures: object) -> None:
     """One line that docs/reliability.md can quote."""
-    print(f"\n{what}: " + ", ".join(f"{name}={value}" for name, value in figures.items()))
+    told.append(f"{what}: " + ", ".join(f"{name}={value}" for name, value in figures.items()))
 
 
 def wait_for(what: str, is_so: Callable[[], Any], seconds: float = 30) -> Any:
@@ -143,8 +146,6 @@ def settled_twice(home: pathlib.Path) -> list[str]:
             "SELECT attempt_id FROM settlements GROUP BY attempt_id HAVING count(*) > 1"
         ):
             problems.append(f"{attempt}: settled twice")
-        for (event,) in rows(
-            "SELECT event_id FROM charges GROUP BY event_id HAVING count(*) > 1"
-        ):
+        for (event,) in rows("SELECT event_id FROM charges GROUP BY event_id HAVING count(*) > 1"):
             problems.append(f"{event}: charged twice")
     return problems

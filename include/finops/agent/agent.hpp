@@ -147,7 +147,7 @@ class Agent {
   pulse::PageScanner scanner_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<FileIdentity> ledger_file_;  // what was opened, to see that it was replaced
-  bool is_ledger_away_ = false;   // in this round: nobody waits for it twice
+  bool is_ledger_away_ = false;                // in this round: nobody waits for it twice
   bool is_ledger_quick_ = false;  // opened with the short timeout of a ledger that was away
   std::unique_ptr<IntentJournal> intents_;
   std::unordered_map<AttemptId, DecisionRecord> waiting_;  // the newest intent of each, this round

@@ -68,10 +68,10 @@ void log_line(const char* what, int descriptor, const Path& path) {
   const int size = std::snprintf(line.data(), line.size(), "%s %d %d %s\n", what,
                                  static_cast<int>(getpid()), descriptor, path.data());
   const int saved = errno;
-  const int out = static_cast<int>(
-      syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  syscall(SYS_write, out, line.data(), std::min<std::size_t>(static_cast<std::size_t>(size),
-                                                             line.size() - 1));
+  const int out = static_cast<int>(syscall(SYS_openat, AT_FDCWD, log,
+                                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  syscall(SYS_write, out, line.data(),
+          std::min<std::size_t>(static_cast<std::size_t>(size), line.size() - 1));
   syscall(SYS_close, out);
   errno = saved;
 }
@@ -95,8 +95,8 @@ bool is_refused(int descriptor, off_t end) {
 off_t end_of_write(int descriptor, size_t size) {
   struct stat info{};
   const bool appends = (fcntl(descriptor, F_GETFL) & O_APPEND) != 0;
-  const off_t from = appends && fstat(descriptor, &info) == 0 ? info.st_size
-                                                              : lseek(descriptor, 0, SEEK_CUR);
+  const off_t from =
+      appends && fstat(descriptor, &info) == 0 ? info.st_size : lseek(descriptor, 0, SEEK_CUR);
   return from + static_cast<off_t>(size);
 }
 
@@ -121,16 +121,17 @@ int flush(int descriptor, Flush real) {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): libc's are __fd and __buf.
 extern "C" {
 
 ssize_t write(int descriptor, const void* bytes, size_t size) {
-  static const auto real = next<ssize_t (*)(int, const void*, size_t)>("write");
+  static auto real = next<ssize_t (*)(int, const void*, size_t)>("write");
   return is_refused(descriptor, end_of_write(descriptor, size)) ? no_space()
                                                                 : real(descriptor, bytes, size);
 }
 
 ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t offset) {
-  static const auto real = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  static auto real = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
   return is_refused(descriptor, offset + static_cast<off_t>(size))
              ? no_space()
              : real(descriptor, bytes, size, offset);
@@ -141,14 +142,14 @@ ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t offset)
 }
 
 int ftruncate(int descriptor, off_t size) noexcept {
-  static const auto real = next<int (*)(int, off_t)>("ftruncate");
+  static auto real = next<int (*)(int, off_t)>("ftruncate");
   return is_refused(descriptor, size) ? no_space() : real(descriptor, size);
 }
 
 int ftruncate64(int descriptor, off64_t size) noexcept { return ftruncate(descriptor, size); }
 
 int posix_fallocate(int descriptor, off_t offset, off_t size) {
-  static const auto real = next<int (*)(int, off_t, off_t)>("posix_fallocate");
+  static auto real = next<int (*)(int, off_t, off_t)>("posix_fallocate");
   return is_refused(descriptor, offset + size) ? ENOSPC : real(descriptor, offset, size);
 }
 
@@ -157,7 +158,7 @@ int posix_fallocate64(int descriptor, off64_t offset, off64_t size) {
 }
 
 int fallocate(int descriptor, int mode, off_t offset, off_t size) {
-  static const auto real = next<int (*)(int, int, off_t, off_t)>("fallocate");
+  static auto real = next<int (*)(int, int, off_t, off_t)>("fallocate");
   return is_refused(descriptor, offset + size) ? no_space() : real(descriptor, mode, offset, size);
 }
 
@@ -166,17 +167,17 @@ int fallocate64(int descriptor, int mode, off64_t offset, off64_t size) {
 }
 
 int fsync(int descriptor) {
-  static const auto real = next<int (*)(int)>("fsync");
+  static auto real = next<int (*)(int)>("fsync");
   return flush(descriptor, real);
 }
 
 int fdatasync(int descriptor) {
-  static const auto real = next<int (*)(int)>("fdatasync");
+  static auto real = next<int (*)(int)>("fdatasync");
   return flush(descriptor, real);
 }
 
 int close(int descriptor) {
-  static const auto real = next<int (*)(int)>("close");
+  static auto real = next<int (*)(int)>("close");
   Path path{};
   if (is_in_folder(descriptor, path)) {
     log_line("closed", descriptor, path);
@@ -185,3 +186,4 @@ int close(int descriptor) {
 }
 
 }  // extern "C"
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

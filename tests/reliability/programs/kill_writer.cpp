@@ -27,8 +27,8 @@ using namespace finops;
 using std::chrono::milliseconds;
 
 constexpr int kBatchSize = 5;
-constexpr const char* kPrice = "36 USD/h";   // one cent a second
-constexpr const char* kScarce = "0.3 USD";   // runs out: pauses, refused starts
+constexpr const char* kPrice = "36 USD/h";  // one cent a second
+constexpr const char* kScarce = "0.3 USD";  // runs out: pauses, refused starts
 constexpr const char* kRoomy = "100 USD";
 constexpr const char* kMore = "0.05 USD";
 
@@ -90,7 +90,9 @@ class Writer {
   }
 
  private:
-  unsigned below(unsigned end) { return std::uniform_int_distribution<unsigned>(0, end - 1)(random_); }
+  unsigned below(unsigned end) {
+    return std::uniform_int_distribution<unsigned>(0, end - 1)(random_);
+  }
 
   // Null where the budget has no room for a start, or the ledger is busy.
   std::unique_ptr<Run> start() {
@@ -105,7 +107,8 @@ class Writer {
         return Run::start(wanted);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::BudgetMismatch && wanted.budget.has_value()) {
-          wanted.budget.reset();  // a request was approved meanwhile: the budget stands all the same
+          wanted.budget
+              .reset();  // a request was approved meanwhile: the budget stands all the same
         } else if (error.code() == ErrorCode::BudgetExhausted ||
                    error.code() == ErrorCode::LedgerUnavailable) {
           return nullptr;
