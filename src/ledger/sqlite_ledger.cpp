@@ -157,6 +157,7 @@ void SqliteLedger::open_schema() {
                      std::to_string(kSchemaVersion) +
                      "; nothing was changed. Install a newer "
                      "finops, or set FINOPS_HOME to another folder");
+  check_schema(*database_, path_);
 }
 
 void SqliteLedger::commit() {
