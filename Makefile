@@ -77,6 +77,16 @@ test: ## set up, build, and run the whole test suite
 	$(MAKE) --no-print-directory test-cpp
 	$(MAKE) --no-print-directory test-python
 
+SEEDS ?= 1000
+FIRST_SEED ?= 1
+
+simulate: build-cpp ## simulate SEEDS hosts from FIRST_SEED on (the release run: SEEDS=100000)
+	build/release/finops_simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED) --jobs $(JOBS)
+
+simulate-bugs: build-cpp ## prove that the simulation finds each planted bug within SEEDS, and repeats itself
+	build/release/finops_simulation --seeds 10 --jobs $(JOBS) --twice
+	build/release/finops_simulation --seeds $(SEEDS) --jobs $(JOBS) --prove-bugs
+
 KILLS ?= 10000
 MINUTES ?= 60
 FORKS ?= 10000

@@ -38,6 +38,7 @@ DEFAULT_MINIMUM_INTERVAL = timedelta(minutes=1)
 _FILE_NAME = "policy.toml"
 _LARGEST_FILE_BYTES = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DESCRIPTORS = (("/", "dev"), ("/", "proc"))
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 
 _Value = TypeVar("_Value")
@@ -128,7 +129,7 @@ def find_policy_file(given: str | os.PathLike[str] | None, home: str) -> Path | 
     if named:
         return Path(os.path.abspath(named))
     usual = Path(home) / _FILE_NAME
-    return usual if usual.exists() else None
+    return usual if os.path.exists(usual) else None  # Path.exists raises for a name too long
 
 
 def read_policy(path: Path | None) -> PolicyFile:
@@ -141,6 +142,10 @@ def read_policy(path: Path | None) -> PolicyFile:
     if path is None:
         return PolicyFile()
     try:
+        # A pipe that nobody writes to would make the guard wait for ever. The system's own names
+        # for descriptors, as in --policy <(make-policy), are pipes that somebody does write to.
+        if stat.S_ISFIFO(os.stat(path).st_mode) and path.parts[:2] not in _DESCRIPTORS:
+            raise InvalidArgument(f"the policy file {path} is a pipe; write the policy to a file")
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(_LARGEST_FILE_BYTES + 1)

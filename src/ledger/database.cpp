@@ -13,6 +13,9 @@ constexpr const char* kDamaged =
     " (the ledger is damaged: nothing more is written to it. Copy it away, look at what can be "
     "read with `finops ledger verify`, then move it aside; a new one starts by itself)";
 
+constexpr int kLongestValue = 16 * 1'024 * 1'024;  // names and reasons are far below a kilobyte
+constexpr int kDeepestTrigger = 10;                // ours call none
+
 // The one place where SQL is put together.
 std::string sql_on_table(Sql sql, std::string_view table) {
   const auto tables = journal_tables();
@@ -36,6 +39,7 @@ int on_wal_commit(void* wal_frames, sqlite3*, const char*, int frames) {
 void throw_sqlite(int code, const std::string& message) {
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
+    case SQLITE_TOOBIG:
     case SQLITE_NOTADB: detail::throw_error(ErrorCode::LedgerCorrupt, message + kDamaged);
     case SQLITE_CONSTRAINT:
       detail::throw_error(ErrorCode::Conflict, "the ledger refuses the row: " + message);
@@ -154,6 +158,9 @@ Database::Database(const std::string& path, bool read_only) {
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(connection_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  // A file may be of anybody's making: what we never write is not read either.
+  sqlite3_limit(connection_, SQLITE_LIMIT_LENGTH, kLongestValue);
+  sqlite3_limit(connection_, SQLITE_LIMIT_TRIGGER_DEPTH, kDeepestTrigger);
   sqlite3_wal_hook(connection_, on_wal_commit, &wal_frames_);  // also turns auto-checkpoints off
   try {
     // Without recursive_triggers INSERT OR REPLACE deletes rows past the triggers.

@@ -4,6 +4,7 @@
 // spans count ns of CLOCK_BOOTTIME from an attempt's start.
 #include "ledger/schema.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace finops::ledger {
@@ -17,6 +18,7 @@ constexpr std::array<const char*, 22> kJournalTables{
     "budget_terms",    "budget_parents", "notices",      "notice_deliveries", "telemetry",
     "merged_attempts", "audit_chain"};
 constexpr std::size_t kVersion1Tables = 15;
+constexpr std::array<const char*, 3> kCacheTables{"accounts", "budget_balances", "holds"};
 
 constexpr Sql kJournal = R"sql(
 CREATE TABLE prices (
@@ -187,6 +189,55 @@ void make_append_only(Database& database, std::string_view table) {
       "a "
       "correction is a new row'); END",
       table);
+}
+
+// The one text of a trigger of ours, with the table's name in it.
+#define FINOPS_TRIGGER(operation)                                                            \
+  "'CREATE TRIGGER ' || tbl_name || '_no_" operation " BEFORE " operation                    \
+  " ON ' || tbl_name || ' BEGIN SELECT RAISE(ABORT, ''' || tbl_name || ' is append-only: a " \
+  "correction is a new row''); END'"
+
+void check_schema(Database& database, const std::string& path) {
+  const auto require = [&path](bool is_so, const std::string& what) {
+    FINOPS_REQUIRE(is_so, ErrorCode::LedgerCorrupt,
+                   path + " says that it is a finops ledger, but " + what +
+                       "; nothing was written. Move it aside: a new one starts by itself");
+  };
+  const auto require_table = [&](const char* table) {
+    Statement row = database.prepare("SELECT type FROM sqlite_schema WHERE name=?");
+    row << table;
+    const std::string type = row.step() ? "a " + row.text() : "missing";
+    require(type == "a table", std::string(table) + " is " + type);
+  };
+  std::ranges::for_each(kJournalTables, require_table);
+  std::ranges::for_each(kCacheTables, require_table);
+  Statement foreign = database.prepare(
+      "SELECT name FROM sqlite_schema WHERE type='trigger' AND sql NOT IN (" FINOPS_TRIGGER(
+          "UPDATE") ", " FINOPS_TRIGGER("DELETE") ")");
+  const bool has_foreign = foreign.step();
+  require(!has_foreign, "the trigger " + (has_foreign ? foreign.text() : "") + " is not of finops");
+}
+
+#undef FINOPS_TRIGGER
+
+std::vector<std::string> find_schema_changes(Database& database) {
+  std::vector<std::string> changes;
+  Database made(":memory:", false);
+  upgrade_schema(made, 0);
+  Statement expected = made.prepare(
+      "SELECT type, name, sql FROM sqlite_schema WHERE type<>'trigger' AND sql IS NOT NULL");
+  while (expected.step()) {
+    const std::string type = expected.text();
+    const std::string name = expected.text();
+    Statement found =
+        database.prepare("SELECT count(*) FROM sqlite_schema WHERE type=? AND name=? AND sql=?");
+    found << type << name << expected.text();
+    found.step();
+    if (found.integer() != 1) {
+      changes.push_back(type + " " + name + " is not as finops makes it");
+    }
+  }
+  return changes;
 }
 
 void create_schema_1(Database& database) {

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "ledger/database.hpp"
 
@@ -24,6 +26,13 @@ void upgrade_schema(Database& database, std::int64_t version);
 void create_schema_1(Database& database);
 void upgrade_schema_to_2(Database& database);
 void upgrade_schema_to_3(Database& database);
+
+/// Throws Error(LedgerCorrupt) unless every table of ours is a table, and no trigger is another's:
+/// a view in the place of a table, or a trigger, would run somebody's SQL in every process of ours.
+void check_schema(Database& database, const std::string& path);
+
+/// Tables, indexes and views that are not as finops makes them, each as a sentence. Empty: all are.
+[[nodiscard]] std::vector<std::string> find_schema_changes(Database& database);
 
 /// Forbids UPDATE and DELETE.
 void make_append_only(Database& database, std::string_view table);

@@ -125,12 +125,19 @@ void SqliteLedger::open_schema() {
                        "FINOPS_HOME to another folder");
     Statement user = database_->prepare("PRAGMA user_version");
     user.step();
-    return is_empty ? 0 : user.integer();
+    const std::int64_t version = is_empty ? 0 : user.integer();
+    FINOPS_REQUIRE(is_empty || version > 0, ErrorCode::LedgerCorrupt,
+                   path_ + " has tables, and no schema of finops; nothing was written. Move it " +
+                       "aside: a new one starts by itself");
+    return version;
   };
   std::int64_t version = version_of_file();
   if (version < kSchemaVersion && !options_.read_only) {
     const WriteLock lock(path_ + ".lock", options_.busy_timeout);
-    database_->execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
+    if (version_of_file() == 0) {
+      database_->execute("PRAGMA journal_mode=WAL");
+    }
+    database_->execute("BEGIN IMMEDIATE");
     try {
       version = version_of_file();  // another process may have been first
       if (version == 0) {
@@ -157,6 +164,7 @@ void SqliteLedger::open_schema() {
                      std::to_string(kSchemaVersion) +
                      "; nothing was changed. Install a newer "
                      "finops, or set FINOPS_HOME to another folder");
+  check_schema(*database_, path_);
 }
 
 void SqliteLedger::commit() {

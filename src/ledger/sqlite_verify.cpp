@@ -201,6 +201,9 @@ VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
                                 " has lost its triggers: its rows may have been changed");
     }
   }
+  for (const std::string& change : find_schema_changes(*database_)) {
+    report.problems.push_back(change);
+  }
   database_->execute("BEGIN");  // one snapshot for all, whatever is written meanwhile
   try {
     verify_chain(*database_, noted_head, report);

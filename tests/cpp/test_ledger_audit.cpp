@@ -290,8 +290,10 @@ TEST_F(LedgerAudit, WhatIsUndoneIsNotChained) {
 // Goal: writers at the same time make one chain. Method: four processes with 25 decisions each.
 TEST_F(LedgerAudit, ConcurrentWritersMakeOneChain) {
   const std::int64_t before = open()->verify().audit_record_count;
+  constexpr int kWriters = 4;
   std::vector<std::unique_ptr<Child>> children;
-  for (int child = 0; child < 4; ++child) {
+  children.reserve(kWriters);
+  for (int child = 0; child < kWriters; ++child) {
     children.push_back(std::make_unique<Child>([this](const auto& say_ready) {
       const std::unique_ptr<Ledger> ledger = open();
       say_ready();

@@ -76,7 +76,8 @@ class LedgerSqlite : public ::testing::Test {
     EXPECT_GE(raw.changes(), 1) << sql;
     for (const std::string operation : {"UPDATE", "DELETE"}) {
       raw.execute("CREATE TRIGGER " + table + "_no_" + operation + " BEFORE " + operation + " ON " +
-                  table + " BEGIN SELECT RAISE(ABORT, 'append-only'); END");
+                  table + " BEGIN SELECT RAISE(ABORT, '" + table +
+                  " is append-only: a correction is a new row'); END");
     }
     std::string problems;
     for (const std::string& problem : open()->verify().problems) {

@@ -35,6 +35,8 @@ def main() -> None:
 
         print_error(str(error))
         sys.exit(EXIT_ERROR)
+    except UnicodeDecodeError as error:  # only the ledger and the live pages hold such texts
+        _fail(f"error: a name in the ledger is no UTF-8 ({error}); see: finops ledger verify", 1)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -110,7 +110,7 @@ def home_path(home: Path | None) -> str:
 
 def find_ledger(home: str) -> Ledger | None:
     """The ledger for reading, or None if nothing was ever recorded in `home`."""
-    return open_ledger(home, read_only=True) if ledger_path(home).exists() else None
+    return open_ledger(home, read_only=True) if os.path.exists(ledger_path(home)) else None
 
 
 def user_name() -> str:
