@@ -142,6 +142,9 @@ void Auditor::after_turn() {
   if (kernel_.random.one_in(8) && open() && can_read()) {
     check_directives();
   }
+  if (calm_since_.has_value() && kernel_.random.one_in(20)) {
+    check_silent();
+  }
   if (truth_.serving.size() > 1) {
     fail("two agents serve at once");
   }
@@ -446,27 +449,52 @@ void Auditor::check_overspend() {
   }
 }
 
+// Every silent job is stopped within its limit plus 60 s; the limit counts from the calm's begin for
+// those who were silent before.
+void Auditor::check_silent() {
+  for (const auto& [id, attempt] : truth_.attempts) {
+    const Process* process =
+        kernel_.by_serial(attempt.info.is_command ? attempt.reporter : attempt.process);
+    if (attempt.boot != truth_.boot || process == nullptr || !process->is_alive ||
+        attempt.finished_after_at_most.has_value()) {
+      continue;
+    }
+    const BootTime since = std::max(
+        {attempt.last_progress.boot, attempt.silence_allowed_until, *calm_since_});
+    if (kernel_.now() - since > attempt.info.silence_limit + std::chrono::seconds{60}) {
+      fail(id + " is silent for " +
+           std::to_string((kernel_.now() - attempt.last_progress.boot) / std::chrono::seconds{1}) +
+           " s, its limit is " +
+           std::to_string(attempt.info.silence_limit / std::chrono::seconds{1}) +
+           " s, and nobody has stopped it");
+    }
+  }
+}
+
+// An uncertain span of up to five minutes is settled by itself, a longer one by the person.
+bool Auditor::is_long_dead(const std::string& attempt_id) const {
+  constexpr Nanoseconds kTimeToSettle = std::chrono::minutes{15};
+  const auto found = truth_.attempts.find(attempt_id);
+  const Process* process =
+      found == truth_.attempts.end() ? nullptr : kernel_.by_serial(found->second.process);
+  return process == nullptr ||
+         (!process->is_alive && kernel_.simulated() - process->died_at > kTimeToSettle);
+}
+
 void Auditor::check_settled() {
   check_all();
   if (!open()) {
     return;
   }
-  for (const Row& row : rows("SELECT attempt_id, state, settled_ns FROM accounts WHERE state <> "
-                             "'SETTLED'")) {
-    const auto found = truth_.attempts.find(row[0]);
-    const Process* process =
-        found == truth_.attempts.end() ? nullptr : kernel_.by_serial(found->second.process);
-    if (process == nullptr || !process->is_alive) {
+  for (const Row& row : rows("SELECT attempt_id, state FROM accounts WHERE state <> 'SETTLED'")) {
+    if (is_long_dead(row[0])) {
       fail(row[0] + " is over and still " + row[1]);
     }
   }
   for (const auto& entry : std::filesystem::directory_iterator(home_ + "/live")) {
     const std::string name = entry.path().stem().string();
-    if (entry.path().extension() == ".page" && truth_.attempts.contains(name)) {
-      const Process* process = kernel_.by_serial(truth_.attempts.at(name).process);
-      if (process == nullptr || !process->is_alive) {
-        fail("the page of " + name + " is left");
-      }
+    if (entry.path().extension() == ".page" && is_long_dead(name)) {
+      fail("the page of " + name + " is left");
     }
   }
   if (!agent::IntentJournal(home_ + "/intents.journal").pending().empty()) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,9 @@ class Auditor {
   void after_turn();
   /// Everything, and the product's verify().
   void check_all();
-  /// When nothing goes wrong any more and everybody had time: nothing is left open or held.
+  /// From here on nothing goes wrong: whoever is silent must be stopped in time.
+  void is_calm_now() { calm_since_ = kernel_.now(); }
+  /// When everybody had time: nothing is left open or held of those who died a while ago.
   void check_settled();
   void power_was_lost();
   void a_signal_is_sent(Process& sender, Process& target, int signal_number);
@@ -58,6 +61,8 @@ class Auditor {
   void check_overspend();
   bool is_recorded(const std::string& attempt_id, const std::string& condition);
   bool can_read();
+  void check_silent();
+  [[nodiscard]] bool is_long_dead(const std::string& attempt_id) const;
   [[nodiscard]] std::uint64_t lock_holder() const;
 
   Kernel& kernel_;
@@ -70,6 +75,7 @@ class Auditor {
   std::int64_t last_decision_ = 0;
   std::map<std::string, int> highest_rungs_;  ///< that each attempt's decisions have reached
   std::size_t checked_acknowledged_ = 0;
+  std::optional<BootTime> calm_since_;
   std::vector<std::string> failures_;
 };
 

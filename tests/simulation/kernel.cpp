@@ -102,6 +102,7 @@ std::vector<Process*> Kernel::living() const {
 void Kernel::bury(Process& process, int exit_code) {
   process.is_alive = false;
   process.exit_code = exit_code;
+  process.died_at = simulated();
   for (const OpenFile& file : files.close_all(process.serial)) {
     locks.drop({.is_description = true, .id = file.description}, nullptr);
   }

@@ -49,6 +49,7 @@ struct Process {
   bool is_alive = true;
   bool was_killed = false;
   int exit_code = 0;
+  Nanoseconds died_at{};  ///< Kernel::simulated()
   int term_count = 0;  ///< SIGTERMs that it got and lived through
   /// Whether SIGTERM ends it; asked at each one. Empty: it does.
   std::function<bool()> dies_of_term;

@@ -162,6 +162,7 @@ void World::calm_down() {
   kernel_.faults = {};
   ensure_guard();
   kernel_.spawn("person", [this] { return person(); });
+  auditor_.is_calm_now();
 }
 
 Result World::run(bool prints_trace) {
