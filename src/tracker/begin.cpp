@@ -321,12 +321,6 @@ void register_attempt(Start& start) {
   attempt.started_at = info.started_at;
   // One commit: a start that is refused leaves no run without an attempt, and waits once.
   ledger.together([&] {
-    if (!start.chain.empty()) {
-      // Again, under the lock: of several starts that saw the same rest, the first has it.
-      std::vector<std::string> said_already;
-      check_chain(chain_of(ledger, info, start.now.utc), start.quote->rate(),
-                  start.options.lease_terms, said_already);
-    }
     if (start.quote.has_value()) {
       ledger.add_price(start.quote->price);
     }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "finops/tracker/command_run.hpp"
+#include "ledger/write_lock.hpp"
 #include "tracker_support.hpp"
 
 namespace finops {
@@ -129,6 +130,49 @@ TEST_F(TrackerRuns, ABudgetHoldsForAllRuns) {
   with_budget.budget = usd("-1");
   EXPECT_EQ(code_of([&] { TrackedRun::start(with_budget); }), "InvalidMoney");
   EXPECT_EQ(page_count(), 1U) << "refused starts leave no page";
+}
+
+// Goal: a script that is started again after an approval says what it said at first, and goes on.
+// Method: 10 USD, 7 more approved; then the old limit, the new one, and a third.
+TEST_F(TrackerRuns, AnApprovedBudgetMayBeCalledByItsFirstLimit) {
+  RunOptions with_budget = options();
+  with_budget.budget = usd("10");
+  const RequestId request =
+      TrackedRun::start(with_budget)->request_budget(usd("7"), "nearly done");
+  ledger()->rule_request(request, true, "ada", "go on", testing::example_time());
+  EXPECT_EQ(code_of([&] { TrackedRun::start(with_budget); }), "none");
+  with_budget.budget = usd("17");
+  EXPECT_EQ(code_of([&] { TrackedRun::start(with_budget); }), "none");
+  with_budget.budget = usd("12");
+  EXPECT_EQ(code_of([&] { TrackedRun::start(with_budget); }), "BudgetMismatch");
+  EXPECT_EQ(ledger()->budgets(testing::example_time()).at(0).accounts.limit, usd("17"));
+}
+
+// Goal: what `finops run` knows of its command's end is not lost with a ledger that cannot take it.
+// Method: another process holds the ledger's lock while the command ends; its page tells the rest.
+TEST_F(TrackerRuns, ACommandsEndStandsInItsPageFirst) {
+  const std::unique_ptr<CommandRun> command = CommandRun::start(options());
+  const SystemClock clock;
+  agent::Agent agent({.home = open_home(home_path()), .policies = {}}, clock);
+  const Child holder([&](const std::function<void()>& say_ready) -> int {
+    const ledger::WriteLock lock(home_path() + "/ledger.db.lock", seconds{5});
+    say_ready();
+    testing::sleep_for_ever();
+  });
+  ASSERT_TRUE(holder.is_ready());
+  command->child_ended(agent, 3);
+  pulse::PageScanner scanner(home_path() + "/live");
+  const Child reader([&](const std::function<void()>& say_ready) -> int {
+    scanner.scan();
+    const pulse::PageLayout& page = scanner.pages().at(0)->page();
+    const bool is_told = page.process.state.load() == pulse::ProcessState::Failed &&
+                         page.group.ended_after_ns.load() > 0;
+    if (is_told) {
+      say_ready();
+    }
+    return 0;
+  });
+  EXPECT_TRUE(reader.is_ready());
 }
 
 // Goal: a run asks for more with a reason, and the approval raises the limit. Method: one request,

@@ -24,7 +24,7 @@ using std::chrono::seconds;
 constexpr Nanoseconds kUtcAtStart = seconds{1'767'225'600};
 // A call that takes so long lets others run meanwhile.
 constexpr Nanoseconds kLongCall = milliseconds{1};
-constexpr pid_t kLargestPid = 1'200;  // small, so that pids come again
+constexpr pid_t kLargestPid = 1'024;  // small, so that pids come again soon
 
 }  // namespace
 

@@ -143,6 +143,7 @@ void World::schedule(Job& job) {
 // What a host starts after it comes up, once and after every power loss.
 void World::boot() {
   ensure_guard();
+  kernel_.by_serial(guard_serial_)->stopped_until = kernel_.now();
   kernel_.spawn("person", [this] { return person(); });
   for (const auto& job : jobs_) {
     schedule(*job);
@@ -161,6 +162,7 @@ void World::calm_down() {
   kernel_.note("from here on nothing goes wrong");
   kernel_.faults = {};
   ensure_guard();
+  kernel_.by_serial(guard_serial_)->stopped_until = kernel_.now();
   kernel_.spawn("person", [this] { return person(); });
   auditor_.is_calm_now();
 }
@@ -180,7 +182,10 @@ Result World::run(bool prints_trace) {
   // A service manager starts the guard again; a scheduler its jobs; a person comes back.
   std::function<void()> look = [&] {
     ensure_guard();
-    if (plan_.has_second_guard && kernel_.random.one_in(4)) {
+    const auto guards = std::ranges::count_if(kernel_.living(), [](const Process* process) {
+      return process->name.starts_with("guard");
+    });
+    if (plan_.has_second_guard && guards < 3 && kernel_.random.one_in(4)) {
       kernel_.spawn("guard", [this] { return guard(); });
     }
     for (const auto& job : jobs_) {
