@@ -103,7 +103,8 @@ tsan: $(VENV)/stamp-tools ## the C++ tests of threads under ThreadSanitizer
 # --- style ---------------------------------------------------------------------------------------
 
 cpp_files = $(shell git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp')
-tidy_files = $(filter src/% tests/cpp/% tests/reliability/% benchmarks/%,$(filter %.cpp,$(cpp_files)))
+tidied = src/% tests/cpp/% tests/reliability/% benchmarks/%
+tidy_files = $(filter $(tidied),$(filter %.cpp,$(cpp_files)))
 binding_files = $(filter python/bindings/%,$(filter %.cpp,$(cpp_files)))
 
 lint: lint-format lint-python lint-types lint-cpp ## formatting, linters and types
