@@ -74,8 +74,7 @@ void after_fork_in_child() noexcept {
 }  // namespace
 
 void ForkGate::enter() {
-  static int registered =
-      pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   Gate& one = gate();
   FINOPS_REQUIRE(
       registered == 0 && !one.is_closed_for_good.load(), ErrorCode::LedgerUnavailable,

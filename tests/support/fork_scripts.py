@@ -23,7 +23,7 @@ def report():
             step += 1
             run.progress(step)
             run.check_budget()
-            time.sleep(0.0005)
+            time.sleep(0.002)
     except BaseException as error:
         errors.append(error)
 
@@ -33,7 +33,7 @@ def commit():
             run.commit()
         except finops.errors.LedgerUnavailable:
             pass
-        time.sleep(0.01)
+        time.sleep(0.1)
 
 threads = [threading.Thread(target=work, daemon=True) for work in (report, report, commit)]
 for thread in threads:

@@ -11,7 +11,8 @@ import shutil
 
 def remove(home: pathlib.Path) -> None:
     """The folder is deleted with all that is in it."""
-    shutil.rmtree(home)
+    # By another name first: the guard may be making a file in it.
+    shutil.rmtree(home.rename(home.with_name("removed")))
 
 
 def replace_by_a_folder(home: pathlib.Path) -> None:
