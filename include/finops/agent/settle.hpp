@@ -34,7 +34,7 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info);
 [[nodiscard]] AttemptAccount account_of(Ledger& ledger, const pulse::PageInfo& info);
 
 /// Settles up to `elapsed` and asks for a full lease. After a Conflict (somebody else settled) it
-/// reads the account again and tries once more.
+/// reads the account again and tries anew, up to 20 times.
 AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
                                 const AttemptAccount& account, Nanoseconds elapsed, UtcTime now);
 
