@@ -134,16 +134,18 @@ std::unique_ptr<OwnPage> OwnPage::create(const std::string& live_path, const Pag
                                            std::memory_order_relaxed);
     FINOPS_REQUIRE(own->set_lock(kOwnerLockByte, F_WRLCK), ErrorCode::SystemFailure,
                    "cannot lock the live page " + path + ": " + errno_text(errno));
+    // Before anybody can see it: a scan of this process that opened it would drop its lock.
+    remember(path);
     FINOPS_REQUIRE(rename(unfinished.c_str(), path.c_str()) == 0, ErrorCode::SystemFailure,
                    "cannot name the live page " + path + ": " + errno_text(errno));
   } catch (...) {
+    forget(path);
     unlink(unfinished.c_str());
     throw;
   }
   own->info_ = info;
   own->is_counted_ = !info.is_command;
   own->path_ = path;
-  remember(path);
   return own;
 }
 

@@ -40,6 +40,9 @@ std::string shown(std::string name) {
 ForeignPage::~ForeignPage() { munmap(page_, kPageSize); }
 
 bool ForeignPage::is_locked() const {
+  if (is_own_page(path_)) {
+    return true;  // this process has joined it since: opening it would drop the lock
+  }
   const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) {
     return errno != ENOENT;
@@ -51,6 +54,9 @@ bool ForeignPage::is_locked() const {
 
 std::vector<pid_t> ForeignPage::holders() const {
   std::vector<pid_t> pids;
+  if (is_own_page(path_)) {
+    return {getpid()};
+  }
   const int descriptor = open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) {
     return pids;
