@@ -146,9 +146,10 @@ Flat flatten(const PageInfo& info) {
 void unflatten(const Flat& flat, PageInfo& info) {
   info.run_id = RunId{flat.run_id};
   info.attempt_id = AttemptId{flat.attempt_id};
-  info.process = {.boot_id = flat.boot_id,
-                  .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
-                  .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
+  info.process = {
+      .boot_id = flat.boot_id,
+      .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
+      .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
   info.started_at = {.utc = UtcTime{Nanoseconds{flat.utc}},
                      .boot = BootTime{Nanoseconds{flat.boot}},
                      .monotonic = MonotonicTime{Nanoseconds{flat.monotonic}}};

@@ -30,8 +30,7 @@ bool is_same_file(int folder, const std::string& name, std::uint64_t inode) {
 // For messages: a name in a folder may hold anything, also what moves a terminal's cursor.
 std::string shown(std::string name) {
   constexpr std::size_t kLongest = 120;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return name.size() <= kLongest ? name : name.substr(0, kLongest) + "...";
 }
 
@@ -156,8 +155,7 @@ void PageScanner::scan() {
       continue;
     }
     const auto found = known_.find(name);
-    if (found != known_.end() &&
-        is_same_file(dirfd(directory), name, found->second->inode_)) {
+    if (found != known_.end() && is_same_file(dirfd(directory), name, found->second->inode_)) {
       found->second->seen_in_scan_ = scan_count_;
       pages_.push_back(found->second.get());
       continue;

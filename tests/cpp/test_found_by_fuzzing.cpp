@@ -20,9 +20,7 @@ namespace {
 using testing::code_of;
 using testing::message_of;
 
-std::string nested(std::size_t depth) {
-  return std::string(depth, '[') + std::string(depth, ']');
-}
+std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 std::string book_with(const std::string& version) {
   return R"({"schema":"finops-price-book","schema_version":)" + version + R"(,"skus":[]})";
@@ -58,8 +56,8 @@ TEST(FoundByFuzzing, DeepJson) {
   EXPECT_NE(parse(1'000'000).find("nested deeper"), std::string::npos);
 }
 
-// Goal: of a key that occurs twice in one object no reader knows which was meant: it is refused. The
-// same key in two objects is none of that.
+// Goal: of a key that occurs twice in one object no reader knows which was meant: it is refused.
+// The same key in two objects is none of that.
 TEST(FoundByFuzzing, AKeyTwiceInAPriceBook) {
   const auto parse = [](const std::string& text) {
     return code_of([&] { (void)PriceBook::parse(text, "a book"); });
@@ -71,9 +69,12 @@ TEST(FoundByFuzzing, AKeyTwiceInAPriceBook) {
 
 // Goal: a rank that is no int is no rank: the process is a run of its own.
 TEST(FoundByFuzzing, ARankPastAnInt) {
-  const std::pair<const char*, const char*> variables[] = {
-      {"TORCHELASTIC_RUN_ID", "job"}, {"MASTER_ADDR", "node1"}, {"MASTER_PORT", "29500"},
-      {"RANK", "1"},                  {"WORLD_SIZE", "8"},      {"LOCAL_WORLD_SIZE", "8"}};
+  const std::pair<const char*, const char*> variables[] = {{"TORCHELASTIC_RUN_ID", "job"},
+                                                           {"MASTER_ADDR", "node1"},
+                                                           {"MASTER_PORT", "29500"},
+                                                           {"RANK", "1"},
+                                                           {"WORLD_SIZE", "8"},
+                                                           {"LOCAL_WORLD_SIZE", "8"}};
   for (const auto& [name, value] : variables) {
     setenv(name, value, 1);
   }

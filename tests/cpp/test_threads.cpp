@@ -1,4 +1,5 @@
-// test_threads.cpp - what threads share: pages, registries, runs, journals, an agent beside its run.
+// test_threads.cpp - what threads share: pages, registries, runs, journals, an agent beside its
+// run.
 //
 // Each test has real contention and states what must hold at its end; ThreadSanitizer (`make tsan`)
 // sees the rest. Nothing depends on how fast a thread is: work is counted and not timed.
@@ -75,8 +76,8 @@ TEST(PageThreads, ACheckpointIsNeverTorn) {
   EXPECT_EQ(backwards.load(), 0);
 }
 
-// Goal: whoever sees a directive sees a reason that somebody gave, and no number but those that were
-// written. Method: an agent and a rank write, two processes' worth of readers ask.
+// Goal: whoever sees a directive sees a reason that somebody gave, and no number but those that
+// were written. Method: an agent and a rank write, two processes' worth of readers ask.
 TEST(PageThreads, DirectivesAndReasonsWhileOthersRead) {
   const auto page = std::make_unique<pulse::PageLayout>();
   pulse::encode(testing::example_page("run1", SystemClock{}.now()), page->fixed);
@@ -124,8 +125,8 @@ TEST(PageThreads, AScanLeavesTheOwnPagesAlone) {
     if (index < 3) {
       for (int count = 0; count < 60; ++count) {
         const std::string name = "run" + std::to_string(index) + "x" + std::to_string(count);
-        const auto page = pulse::OwnPage::create(
-            folder.path(), testing::example_page(name, SystemClock{}.now()));
+        const auto page =
+            pulse::OwnPage::create(folder.path(), testing::example_page(name, SystemClock{}.now()));
         page->remove();
       }
       --makers;
@@ -143,8 +144,7 @@ TEST(PageThreads, AScanLeavesTheOwnPagesAlone) {
 // Goal: of many threads that leave a page one is told that it was the last, and nobody joins after.
 TEST(PageThreads, ExactlyOneUserIsTheLast) {
   for (int round = 0; round < 50; ++round) {
-    const auto page =
-        pulse::OwnPage::in_memory(testing::example_page("run1", SystemClock{}.now()));
+    const auto page = pulse::OwnPage::in_memory(testing::example_page("run1", SystemClock{}.now()));
     page->add_user();
     std::atomic<int> last_count{0};
     in_threads(4, [&](int index) {
