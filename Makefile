@@ -118,7 +118,7 @@ build/stamps/fuzz: scripts/bootstrap.sh
 	scripts/bootstrap.sh fuzz
 	@mkdir -p $(@D) && touch $@
 
-fuzz: build/stamps/system build/stamps/fuzz ## fuzz each target for SECONDS=30 (tests/fuzz/README.md)
+fuzz: build/stamps/system build/stamps/fuzz ## fuzz each target for SECONDS=30
 	cmake --preset fuzz
 	cmake --build --preset fuzz
 	JOBS=$(JOBS) scripts/fuzz.sh $(SECONDS)

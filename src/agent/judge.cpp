@@ -260,8 +260,8 @@ void Agent::act(const PageRef& ref, const guard::Decision& decision) {
   }
   const ProcessIdentity& owner = ref.info->process;
   std::vector<ProcessIdentity> targets;
-  // `finops run` is spared: it reports the end; where it is gone, what it ran and reports is not. Of
-  // a run that called init by itself SIGTERM goes to the processes that report alone, which end
+  // `finops run` is spared: it reports the end; where it is gone, what it ran and reports is not.
+  // Of a run that called init by itself SIGTERM goes to the processes that report alone, which end
   // their workers; SIGKILL takes the owner's along.
   if (ref.info->is_command || decision.rung == Rung::Sigkill) {
     // Of the owner alone: its pid may be a stranger's by now, and the ranks go on without it.

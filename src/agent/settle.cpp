@@ -8,18 +8,27 @@
 namespace finops::agent {
 namespace {
 
-// Calls `move` with the account; once more with a fresh one if somebody else was first.
+// Calls `move` with the account; again with a fresh one as long as somebody else was first. Each
+// time another one got on, so that this ends; an account that is no longer open is a Conflict for
+// good.
 template <class Move>
 AttemptAccount with_fresh_account(Ledger& ledger, const AttemptId& attempt_id,
-                                  const AttemptAccount& account, Move move) {
-  try {
-    return move(account);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::Conflict) {
-      throw;
+                                  AttemptAccount account, Move move) {
+  constexpr int kMostRetries = 20;
+  for (int retry = 0;; ++retry) {
+    try {
+      return move(account);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::Conflict || retry == kMostRetries) {
+        throw;
+      }
+    }
+    const std::int64_t seen = account.epoch;
+    account = ledger.account(attempt_id);
+    if (account.epoch == seen) {
+      return move(account);  // nobody was: it is refused for another reason, which this tells
     }
   }
-  return move(ledger.account(attempt_id));
 }
 
 }  // namespace

@@ -30,10 +30,10 @@ LeasePlan plan_lease(const std::optional<Rate>& rate, Nanoseconds settled,
                      const std::optional<Money>& held, const LeaseTerms& terms) {
   // Held in range: what is settled comes from a file.
   const Nanoseconds half = terms.term / 2;
-  LeasePlan plan{.renew_at = settled > Nanoseconds::max() - half ? Nanoseconds::max()
-                                                                 : settled + half,
-                 .pause_at = Nanoseconds::max(),
-                 .ends_at = Nanoseconds::max()};
+  LeasePlan plan{
+      .renew_at = settled > Nanoseconds::max() - half ? Nanoseconds::max() : settled + half,
+      .pause_at = Nanoseconds::max(),
+      .ends_at = Nanoseconds::max()};
   if (!held.has_value()) {
     return plan;
   }

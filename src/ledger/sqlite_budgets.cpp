@@ -116,6 +116,8 @@ void SqliteLedger::open_window(const BudgetId& budget_id, UtcTime period_start, 
 
 void SqliteLedger::post(const BudgetLine& line, const std::string& event_id) {
   BudgetAccounts accounts = load_balance(line.budget_id, line.period_start);
+  require_whole(line.from != BudgetAccount::Held || line.amount <= accounts.held,
+                "a run holds more of it than it holds in all", line.budget_id.str());
   apply(line, accounts);
   FINOPS_ASSERT(accounts.balances());
   Statement insert = database_->prepare("INSERT INTO budget_lines VALUES (?,?,?,?,?,?,?,?,?,?,?)");

@@ -19,9 +19,7 @@ AccountState parse_state(const std::string& name) {
   return name == "SUSPECT" ? AccountState::SUSPECT : AccountState::SETTLED;
 }
 
-bool is_possible_span(Nanoseconds span) {
-  return span >= Nanoseconds::zero() && span <= kCentury;
-}
+bool is_possible_span(Nanoseconds span) { return span >= Nanoseconds::zero() && span <= kCentury; }
 
 /// The ends of a slice of use, from a row that names them next.
 std::pair<Nanoseconds, Nanoseconds> read_slice(Statement& row, const AttemptId& attempt_id) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pulse/shared_bytes.hpp"
+
 namespace finops::pulse {
 namespace {
 
@@ -17,9 +19,9 @@ constexpr std::uint32_t kCheckpoint = 1;  // Directive, whose values are part of
 
 template <std::size_t Size>
 void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), Size - 1);
-  std::memcpy(target.data(), text.data(), size);
-  std::fill(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), '\0');
+  std::array<char, Size> bytes{};
+  std::memcpy(bytes.data(), text.data(), std::min(text.size(), Size - 1));
+  store_bytes(target.data(), bytes.data(), Size);
 }
 
 std::int64_t margin_of(const GroupLine& group) noexcept {
@@ -120,6 +122,10 @@ std::uint32_t Agreement::due(Teller teller, const GroupLine& group, std::int64_t
 
 void write_reason(PageLayout& page, std::string_view reason) noexcept {
   copy_text(page.reason, reason);
+}
+
+void write_silence_reason(PageLayout& page, std::string_view reason) noexcept {
+  copy_text(page.silence_reason, reason);
 }
 
 void write_directive(PageLayout& page, std::uint32_t directive, std::uint32_t rule,

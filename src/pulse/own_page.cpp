@@ -127,6 +127,8 @@ std::unique_ptr<OwnPage> OwnPage::create(const std::string& live_path, const Pag
     // or the attempt would stay open with what it holds.
     FINOPS_REQUIRE(fsync(descriptor) == 0, ErrorCode::SystemFailure,
                    "cannot sync the live page " + path + ": " + errno_text(errno));
+    // Before anybody can see it: a scan of this process that opened it would drop its lock.
+    remember(path);
     FINOPS_REQUIRE(rename(unfinished.c_str(), path.c_str()) == 0, ErrorCode::SystemFailure,
                    "cannot name the live page " + path + ": " + errno_text(errno));
     if (!sync_folder(live_path)) {
@@ -136,13 +138,13 @@ std::unique_ptr<OwnPage> OwnPage::create(const std::string& live_path, const Pag
                                                         ": " + errno_text(error_number));
     }
   } catch (...) {
+    forget(path);
     unlink(unfinished.c_str());
     throw;
   }
   own->info_ = info;
   own->is_counted_ = !info.is_command;
   own->path_ = path;
-  remember(path);
   return own;
 }
 

@@ -7,6 +7,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/pulse/page.hpp"
+#include "pulse/shared_bytes.hpp"
 
 namespace finops::pulse {
 namespace {
@@ -145,9 +146,10 @@ Flat flatten(const PageInfo& info) {
 void unflatten(const Flat& flat, PageInfo& info) {
   info.run_id = RunId{flat.run_id};
   info.attempt_id = AttemptId{flat.attempt_id};
-  info.process = {.boot_id = flat.boot_id,
-                  .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
-                  .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
+  info.process = {
+      .boot_id = flat.boot_id,
+      .pid = flat.pid == static_cast<pid_t>(flat.pid) ? static_cast<pid_t>(flat.pid) : 0,
+      .start_ticks = static_cast<std::uint64_t>(flat.start_ticks)};
   info.started_at = {.utc = UtcTime{Nanoseconds{flat.utc}},
                      .boot = BootTime{Nanoseconds{flat.boot}},
                      .monotonic = MonotonicTime{Nanoseconds{flat.monotonic}}};
@@ -264,14 +266,16 @@ void write_checkpoint(PageLayout& page, const PageCheckpoint& checkpoint) {
   slot.path_size = static_cast<std::uint32_t>(checkpoint.path.size());
   std::memcpy(slot.path.data(), checkpoint.path.data(), checkpoint.path.size());
   slot.checksum = slot_checksum(slot);
-  page.checkpoints[checkpoint.count % 2] = slot;
+  store_bytes(reinterpret_cast<char*>(&page.checkpoints[checkpoint.count % 2]),
+              reinterpret_cast<const char*>(&slot), sizeof slot);
   page.process.checkpoint_count.store(checkpoint.count, std::memory_order_release);
 }
 
 std::optional<PageCheckpoint> read_checkpoint(const PageLayout& page) {
   std::optional<PageCheckpoint> newest;
   for (const CheckpointSlot& shared : page.checkpoints) {
-    const CheckpointSlot slot = shared;
+    CheckpointSlot slot{};
+    load_bytes(reinterpret_cast<const char*>(&shared), reinterpret_cast<char*>(&slot), sizeof slot);
     const bool is_whole = slot.count > 0 && slot.path_size <= slot.path.size() &&
                           slot_checksum(slot) == slot.checksum;
     if (is_whole && (!newest || slot.count > newest->count)) {
@@ -285,7 +289,9 @@ std::optional<PageCheckpoint> read_checkpoint(const PageLayout& page) {
 }
 
 std::string read_reason(const PageLayout& page) {
-  return {page.reason.data(), strnlen(page.reason.data(), page.reason.size())};
+  std::array<char, sizeof page.reason> reason{};
+  load_bytes(page.reason.data(), reason.data(), reason.size());
+  return {reason.data(), strnlen(reason.data(), reason.size())};
 }
 
 }  // namespace finops::pulse

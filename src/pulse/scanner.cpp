@@ -53,8 +53,7 @@ bool is_same_file(int folder, const std::string& name, std::uint64_t inode) {
 // For messages: a name in a folder may hold anything, also what moves a terminal's cursor.
 std::string shown(std::string name) {
   constexpr std::size_t kLongest = 120;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return name.size() <= kLongest ? name : name.substr(0, kLongest) + "...";
 }
 
@@ -78,6 +77,9 @@ int ForeignPage::open_same() const {
 }
 
 bool ForeignPage::is_locked() const {
+  if (is_own_page(path_)) {
+    return true;  // this process has joined it since: opening it would drop the lock
+  }
   const int descriptor = open_same();
   if (descriptor < 0) {
     return errno != ENOENT;
@@ -89,6 +91,9 @@ bool ForeignPage::is_locked() const {
 
 std::vector<pid_t> ForeignPage::holders() const {
   std::vector<pid_t> pids;
+  if (is_own_page(path_)) {
+    return {getpid()};
+  }
   const int descriptor = open_same();
   if (descriptor < 0) {
     return pids;

@@ -116,9 +116,7 @@ PeriodWindow Period::window_at(UtcTime time) const {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   const auto [first, next] = days_of(kind_, cctz::civil_day(cctz::convert(seconds, zone)));
   // Where midnight does not exist or comes twice, CCTZ takes the first instant of the day.
-  return {.start = instant_of(first),
-          .end = instant_of(next),
-          .label = label_of(kind_, first)};
+  return {.start = instant_of(first), .end = instant_of(next), .label = label_of(kind_, first)};
 }
 
 }  // namespace finops

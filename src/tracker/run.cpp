@@ -344,6 +344,9 @@ void Run::checkpointed(std::int64_t step, const std::string& path) {
     return;
   }
   const std::lock_guard<std::mutex> guard(mutex_);
+  if (!is_owner()) {
+    return;  // another thread has finished meanwhile
+  }
   const ClockReading now = SystemClock{}.now();
   page_->confirm_checkpoint(step, path, now.utc);
   const std::uint32_t told = agent_->directive.load(std::memory_order_acquire);

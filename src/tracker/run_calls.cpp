@@ -18,6 +18,9 @@ void Run::commit() {
     return;
   }
   const std::lock_guard<std::mutex> guard(mutex_);
+  if (!is_owner()) {
+    return;  // another thread has finished meanwhile
+  }
   FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::LedgerUnavailable,
                  "there is no ledger to commit to; see the run's warnings");
   const ClockReading now = SystemClock{}.now();
@@ -64,10 +67,7 @@ void Run::expect_silence(Nanoseconds span, const std::string& why) {
   if (!is_owner()) {
     return;
   }
-  auto& text = page_->page().silence_reason;
-  const std::size_t size = std::min(why.size(), text.size() - 1);
-  std::copy_n(why.begin(), size, text.begin());
-  text[size] = '\0';
+  pulse::write_silence_reason(page_->page(), why);
   const ClockReading now = SystemClock{}.now();
   process_->silent_until_boot_ns.store((now.boot + span).time_since_epoch().count(),
                                        std::memory_order_release);

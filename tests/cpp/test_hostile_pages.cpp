@@ -15,10 +15,7 @@
 namespace finops::agent {
 namespace {
 
-constexpr std::int64_t kExtremes[] = {std::numeric_limits<std::int64_t>::min(),
-                                      -1,
-                                      0,
-                                      1,
+constexpr std::int64_t kExtremes[] = {std::numeric_limits<std::int64_t>::min(), -1, 0, 1,
                                       std::numeric_limits<std::int64_t>::max()};
 
 /// The checksum of the static part, computed a second time: whoever forges a page knows it.
@@ -229,9 +226,9 @@ TEST_F(HostilePages, OddNamesAndKindsOfFiles) {
   expect_good_round(*agent, &report);
   EXPECT_GE(report.warnings.size(), 10U);
   for (const std::string& warning : report.warnings) {
-    EXPECT_TRUE(std::all_of(warning.begin(), warning.end(),
-                            [](char c) { return c >= ' ' && c <= '~'; }))
-        << warning;
+    EXPECT_TRUE(std::all_of(warning.begin(), warning.end(), [](char c) {
+      return c >= ' ' && c <= '~';
+    })) << warning;
   }
 }
 

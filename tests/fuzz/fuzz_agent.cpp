@@ -92,9 +92,23 @@ class Holder {
   pid_t pid_ = -1;
 };
 
+/// A home whose ledger has the budget that pages may name.
+Home make_home(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+  Home home = open_home(path);
+  BudgetRecord budget;
+  budget.budget_id = BudgetId{"experiment:vision/resnet"};
+  budget.created_by = "ada";
+  BudgetTerms terms;
+  terms.limit = Money::parse("1000 USD");
+  open_ledger(home.ledger_path(), {})->ensure_budget(budget, terms);
+  return home;
+}
+
 struct World {
   fuzz::TempFolder folder;
-  Home home = open_home(folder / "home");
+  Home home = make_home(folder / "home");
   Holder holder{folder.path()};
   ManualClock clock{{.utc = UtcTime{std::chrono::seconds{1'764'000'000}},
                      .boot = BootTime{std::chrono::seconds{900'000}},
@@ -140,9 +154,12 @@ void rounds(fuzz::Bytes& bytes, World& world, const std::string& good_path) {
     pulse::AgentLine line{};
     std::memcpy(static_cast<void*>(&line), page.data() + offsetof(pulse::PageLayout, agent),
                 sizeof line);
+    std::string what = "the good page is served";
+    for (const std::string& warning : report.warnings) {
+      what += "; " + warning;
+    }
     fuzz::require(line.back_by_boot_ns.load() > world.clock.now().boot.time_since_epoch().count(),
-                  "the good page is served: " +
-                      (report.warnings.empty() ? std::string() : report.warnings.front()));
+                  what);
   }
 }
 
@@ -156,8 +173,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }();
   static int count = 0;
   if (++count % 64 == 0) {  // a ledger that grew would make each round slower
-    std::filesystem::remove_all(world.home.path);
-    world.home = open_home(world.home.path);
+    world.home = make_home(world.home.path);
   }
   fuzz::Bytes bytes(data, size);
   const bool is_alive = bytes.chance();

@@ -13,12 +13,23 @@ namespace {
 
 using namespace finops;  // NOLINT(google-build-using-namespace): a target, not a library
 
-constexpr std::array kVariables{
-    "FINOPS_RUN_ID", "FINOPS_ATTEMPT_ID",   "TORCHELASTIC_RUN_ID", "MASTER_ADDR",
-    "MASTER_PORT",   "LOCAL_RANK",          "RANK",                "WORLD_SIZE",
-    "SLURM_JOB_ID",  "LOCAL_WORLD_SIZE",    "SLURM_STEP_ID",       "SLURM_LOCALID",
-    "SLURM_PROCID",  "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS",       "KUBERNETES_SERVICE_HOST",
-    "HOSTNAME"};
+constexpr std::array kVariables{"FINOPS_RUN_ID",
+                                "FINOPS_ATTEMPT_ID",
+                                "TORCHELASTIC_RUN_ID",
+                                "MASTER_ADDR",
+                                "MASTER_PORT",
+                                "LOCAL_RANK",
+                                "RANK",
+                                "WORLD_SIZE",
+                                "SLURM_JOB_ID",
+                                "LOCAL_WORLD_SIZE",
+                                "SLURM_STEP_ID",
+                                "SLURM_LOCALID",
+                                "SLURM_PROCID",
+                                "SLURM_STEP_NUM_TASKS",
+                                "SLURM_NTASKS",
+                                "KUBERNETES_SERVICE_HOST",
+                                "HOSTNAME"};
 
 void read_variables(fuzz::Bytes& bytes) {
   for (const char* name : kVariables) {

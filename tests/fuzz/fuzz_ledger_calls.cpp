@@ -1,8 +1,8 @@
 // fuzz_ledger_calls.cpp - bytes read as a sequence of calls on a real ledger: budgets, requests,
 // approvals, attempts, settlements.
 //
-// Invariants: each call works or is refused with an Error; whatever was called, the journal rebuilds
-// every account, and none is below zero.
+// Invariants: each call works or is refused with an Error; whatever was called, the journal
+// rebuilds every account, and none is below zero.
 #include <memory>
 #include <vector>
 
@@ -63,9 +63,7 @@ class Calls {
   }
   /// Up to a month and a half; longer ones are slow and nothing else: each day is a window.
   Nanoseconds span() { return std::chrono::minutes{bytes_.raw<std::uint16_t>()}; }
-  UtcTime when() {
-    return bytes_.chance() ? now_ : UtcTime{Nanoseconds{bytes_.integer()}};
-  }
+  UtcTime when() { return bytes_.chance() ? now_ : UtcTime{Nanoseconds{bytes_.integer()}}; }
   BudgetTerms terms() {
     BudgetTerms terms;
     terms.limit = bytes_.chance() ? small_money() : money();
@@ -105,9 +103,10 @@ class Calls {
       case 12: settle(); break;
       case 13: close(); break;
       case 14:
-        (void)ledger_.settle_suspect(
-            attempt(), bytes_.chance() ? SuspectOutcome::Spent : SuspectOutcome::Released, who(),
-            now_);
+        (void)ledger_.settle_suspect(attempt(),
+                                     bytes_.chance() ? SuspectOutcome::Spent
+                                                     : SuspectOutcome::Released,
+                                     who(), now_);
         break;
       default: price_attempt();
     }
@@ -116,8 +115,8 @@ class Calls {
     BudgetRecord record;
     record.budget_id = BudgetId{budget()};
     record.scope = parse_budget_id(record.budget_id);
-    record.period = Period::parse(bytes_.one_of(
-        {"lifetime", "day@UTC", "week@Europe/Berlin", "month", "quarter@America/St_Johns"}));
+    record.period = Period::parse(bytes_.one_of({"lifetime", "day@UTC", "week@Europe/Berlin",
+                                                 "month", "quarter@America/St_Johns"}));
     record.is_hard = bytes_.chance();
     record.created_by = who();
     record.created_at = when();

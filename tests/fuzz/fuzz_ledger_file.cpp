@@ -131,8 +131,11 @@ class Forger {
 std::string value_of(fuzz::Bytes& bytes) {
   switch (bytes.choice(4)) {
     case 0: return "NULL";
-    case 1: return "'" + bytes.one_of({"", "x", "OPEN", "SUSPECT", "SETTLED", "SPENT", "EUR", "7",
-                                       "run1-1", "month@Nowhere", "50,x", "experiment:v/r"}) + "'";
+    case 1:
+      return "'" +
+             bytes.one_of({"", "x", "OPEN", "SUSPECT", "SETTLED", "SPENT", "EUR", "7", "run1-1",
+                           "month@Nowhere", "50,x", "experiment:v/r"}) +
+             "'";
     case 2: {
       std::string text = bytes.text(16);
       std::erase_if(text, [](char c) { return c == '\'' || c == '\0'; });
@@ -148,7 +151,8 @@ void forge(fuzz::Bytes& bytes, const std::string& path) {
   Forger forger(path);
   for (int count = 0; count < 8 && !bytes.empty(); ++count) {
     const std::string table =
-        forger.name("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name", bytes.byte());
+        forger.name("SELECT name FROM sqlite_schema WHERE type='table' ORDER BY name",
+                    bytes.byte());
     const std::string column =
         forger.name("SELECT name FROM pragma_table_info('" + table + "')", bytes.byte());
     const std::string value = value_of(bytes);

@@ -21,7 +21,8 @@ constexpr ClockReading kNow{.utc = UtcTime{std::chrono::seconds{1'764'000'000}},
 void look_at_time(const pulse::PageInfo& info, const pulse::PageLayout& page) {
   for (const char* boot_id : {"this boot", info.process.boot_id.c_str()}) {
     const agent::LastSigns signs = agent::last_signs(info, page, kNow, boot_id);
-    fuzz::require(signs.metered_until >= Nanoseconds::zero() && signs.metered_until <= signs.gone_at,
+    fuzz::require(signs.metered_until >= Nanoseconds::zero() &&
+                      signs.metered_until <= signs.gone_at,
                   "metered up to the last sign of life");
   }
   fuzz::require(agent::goodbye_time(info, page) >= Nanoseconds::zero(), "a goodbye has a time");

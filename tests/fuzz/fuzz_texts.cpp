@@ -75,7 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const UtcTime time{Nanoseconds{number}};
         const Period period = Period::parse(text);
         const PeriodWindow window = period.window_at(time);
-        fuzz::require((period.is_lifetime() || window.start <= time) && (time < window.end || window.end == UtcTime::max()), "a window holds its time");
+        fuzz::require((period.is_lifetime() || window.start <= time) &&
+                          (time < window.end || window.end == UtcTime::max()),
+                      "a window holds its time");
       });
       break;
     case 5: fuzz::is_allowed([&] { (void)parse_budget_id(BudgetId{text}); }); break;

@@ -61,9 +61,9 @@ inline void fill_fixed(Bytes& bytes, const std::string& attempt_id, pulse::Stati
     is_allowed([&] { pulse::encode(info_of(bytes, attempt_id), part); });
   } else if (way == 2) {
     const std::uint32_t version = bytes.chance() ? pulse::kPageVersion : pulse::kOldestPageVersion;
-    const auto size = static_cast<std::uint32_t>(
-        std::min({std::size_t{bytes.raw<std::uint16_t>()}, bytes.left(),
-                  part.bytes.size() - kHeader}));
+    const auto size =
+        static_cast<std::uint32_t>(std::min({std::size_t{bytes.raw<std::uint16_t>()}, bytes.left(),
+                                             part.bytes.size() - kHeader}));
     bytes.copy_to(part.bytes.data() + kHeader, size);
     const std::uint32_t sum = crc32(part.bytes.data() + kHeader, size);
     std::memcpy(part.bytes.data(), "FINOPSPG", 8);

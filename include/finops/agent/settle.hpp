@@ -38,7 +38,7 @@ void register_from_page(Ledger& ledger, const pulse::PageInfo& info);
 void require_its_budget(const pulse::PageInfo& info, const AttemptAccount& account);
 
 /// Settles up to `elapsed` and asks for a full lease. After a Conflict (somebody else settled) it
-/// reads the account again and tries once more. Throws like `require_its_budget`.
+/// reads the account again and tries anew, up to 20 times. Throws like `require_its_budget`.
 AttemptAccount settle_and_renew(Ledger& ledger, const pulse::PageInfo& info,
                                 const AttemptAccount& account, Nanoseconds elapsed, UtcTime now);
 

@@ -171,7 +171,11 @@ void write_directive(PageLayout& page, std::uint32_t directive, std::uint32_t ru
 /// Sets the text alone, for ranks that tell each other where no agent looks.
 void write_reason(PageLayout& page, std::string_view reason) noexcept;
 
-/// The reason beside the directive, cut at its end mark.
+/// Sets why a silence is expected. Cut to fit.
+void write_silence_reason(PageLayout& page, std::string_view reason) noexcept;
+
+/// The reason beside the directive, cut at its end mark. While it is being written it may be partly
+/// the old one: it is for people.
 [[nodiscard]] std::string read_reason(const PageLayout& page);
 
 }  // namespace finops::pulse
