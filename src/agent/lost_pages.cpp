@@ -71,8 +71,9 @@ void Agent::conclude_lost(ClockReading now, TickReport& report) {
                     .end = end});
     };
     if (try_ledger(attempt.attempt_id.str(), report, close) == Outcome::Done) {
-      report.concluded.push_back(
-          {.attempt_id = attempt.attempt_id, .status = end.status, .reason = end.reason});
+      report.concluded.push_back({.attempt_id = attempt.attempt_id,
+                                  .status = end.status,
+                                  .reason = end.reason});
     }
   }
 }

@@ -25,10 +25,10 @@ bool Agent::try_serve() {
   }
   if (lock_descriptor_ < 0) {
     const PrivateFile file = open_private_file(options_.home.agent_lock_path(), O_RDWR | O_CREAT);
-    FINOPS_REQUIRE(
-        file.is_open(),
-        file.error_number == EPERM ? ErrorCode::PermissionDenied : ErrorCode::SystemFailure,
-        "the agent's lock cannot be taken: " + file.why);
+    FINOPS_REQUIRE(file.is_open(),
+                   file.error_number == EPERM ? ErrorCode::PermissionDenied
+                                              : ErrorCode::SystemFailure,
+                   "the agent's lock cannot be taken: " + file.why);
     lock_descriptor_ = file.descriptor;
   }
   struct flock lock{};

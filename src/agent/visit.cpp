@@ -169,8 +169,8 @@ void Agent::observe(const PageRef& ref, Watched& watched, ClockReading now) cons
   if (ref.foreign != nullptr && has_moved && !is_due) {
     alive_at = now.boot - (elapsed - std::min(elapsed, elapsed_at(*ref.info, last_seen_ns)));
   } else {
-    watched.is_alive = ref.foreign == nullptr || (ref.foreign->is_locked() &&
-                                                   !planted::is_on(planted::Bug::LockNotAsked));
+    watched.is_alive = ref.foreign == nullptr ||
+                       (ref.foreign->is_locked() && !planted::is_on(planted::Bug::LockNotAsked));
   }
   if (watched.is_alive) {
     ref.page->agent.alive_at_boot_ns.store(alive_at.time_since_epoch().count(),

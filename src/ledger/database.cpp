@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "ledger/schema.hpp"
 #include "finops/base/planted.hpp"
+#include "ledger/schema.hpp"
 
 namespace finops::ledger {
 namespace {

@@ -5,9 +5,9 @@
 // one holds what it has, and what is used beyond that is overspent there.
 #include <algorithm>
 
+#include "finops/base/planted.hpp"
 #include "ledger/sqlite_ledger.hpp"
 #include "ledger/windows.hpp"
-#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 

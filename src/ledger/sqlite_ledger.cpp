@@ -9,10 +9,10 @@
 #include <filesystem>
 
 #include "finops/base/durable.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/private_file.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
-#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {

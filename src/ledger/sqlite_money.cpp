@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "ledger/windows.hpp"
 #include "finops/base/planted.hpp"
+#include "ledger/windows.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -161,9 +161,9 @@ AttemptAccount SqliteLedger::settle(const SettleRequest& request) {
   write([&] {
     AccountRow row = load_account(request.attempt_id);
     require_epoch(row, request.epoch);
-    FINOPS_REQUIRE(
-        row.account.state == AccountState::OPEN || planted::is_on(planted::Bug::NoFencing),
-        ErrorCode::Conflict,
+    FINOPS_REQUIRE(row.account.state == AccountState::OPEN ||
+                       planted::is_on(planted::Bug::NoFencing),
+                   ErrorCode::Conflict,
                    "attempt " + request.attempt_id.str() + " has ended and is " +
                        std::string(account_state_name(row.account.state)));
     advance(row, request.elapsed, UsageKind::METERED, request.now);

@@ -1,7 +1,7 @@
 // sqlite_requests.cpp - requests for more money, and their answers.
+#include "finops/base/planted.hpp"
 #include "ledger/audit.hpp"
 #include "ledger/sqlite_ledger.hpp"
-#include "finops/base/planted.hpp"
 
 namespace finops::ledger {
 namespace {

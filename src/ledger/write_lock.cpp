@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "finops/base/error.hpp"
-#include "finops/base/planted.hpp"
 #include "finops/base/per_process.hpp"
+#include "finops/base/planted.hpp"
 #include "finops/base/private_file.hpp"
 
 namespace finops::ledger {

@@ -137,8 +137,7 @@ TEST_F(TrackerRuns, ABudgetHoldsForAllRuns) {
 TEST_F(TrackerRuns, AnApprovedBudgetMayBeCalledByItsFirstLimit) {
   RunOptions with_budget = options();
   with_budget.budget = usd("10");
-  const RequestId request =
-      TrackedRun::start(with_budget)->request_budget(usd("7"), "nearly done");
+  const RequestId request = TrackedRun::start(with_budget)->request_budget(usd("7"), "nearly done");
   ledger()->rule_request(request, true, "ada", "go on", testing::example_time());
   EXPECT_EQ(code_of([&] { TrackedRun::start(with_budget); }), "none");
   with_budget.budget = usd("17");

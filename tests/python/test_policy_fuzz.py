@@ -6,7 +6,6 @@ Hypothesis makes the texts: any characters, and tables whose keys are real and w
 from __future__ import annotations
 
 import pytest
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -53,9 +53,9 @@ int World::set_up() {
     BudgetTerms terms;
     terms.limit = Money::parse(limit);
     ledger->ensure_budget(budget, terms);
-    truth_.acknowledged.push_back(
-        {std::string("the budget ") + id,
-         std::string("SELECT count(*) FROM budgets WHERE budget_id='") + id + "'"});
+    truth_.acknowledged.push_back({std::string("the budget ") + id,
+                                   std::string("SELECT count(*) FROM budgets WHERE budget_id='") +
+                                       id + "'"});
   };
   if (plan_.has_project_budget) {
     add("project:vision", "30 USD", true, plan_.has_daily_budget);
@@ -133,8 +133,8 @@ void World::begin_truth(const pulse::PageInfo& info, const AttemptAccount* accou
   }
   if (account != nullptr) {
     truth.has_ledger = true;
-    truth_.acknowledged.push_back(
-        {"the start of " + id, "SELECT count(*) FROM attempts WHERE attempt_id='" + id + "'"});
+    truth_.acknowledged.push_back({"the start of " + id,
+                                   "SELECT count(*) FROM attempts WHERE attempt_id='" + id + "'"});
   }
 }
 
@@ -298,7 +298,10 @@ void World::extras(Run& run, AttemptTruth& truth) {
         truth.calls(kernel_.clocks());
         break;
       }
-      default: (void)run.cost(); (void)run.budget(); break;
+      default:
+        (void)run.cost();
+        (void)run.budget();
+        break;
     }
   } catch (const Error& error) {
     kernel_.note(std::string("extra fails: ") + error.what());
@@ -402,12 +405,11 @@ int World::person() {
         if (suspect.uncertain_time > minutes{5}) {
           const bool is_spent = kernel_.random.one_in(2);
           ledger->settle_suspect(suspect.attempt_id,
-                                 is_spent ? SuspectOutcome::Spent : SuspectOutcome::Released,
-                                 "ada", kernel_.clocks().utc);
-          truth_.acknowledged.push_back(
-              {"the settlement of " + suspect.attempt_id.str(),
-               "SELECT count(*) FROM settlements WHERE attempt_id='" + suspect.attempt_id.str() +
-                   "'"});
+                                 is_spent ? SuspectOutcome::Spent : SuspectOutcome::Released, "ada",
+                                 kernel_.clocks().utc);
+          truth_.acknowledged.push_back({"the settlement of " + suspect.attempt_id.str(),
+                                         "SELECT count(*) FROM settlements WHERE attempt_id='" +
+                                             suspect.attempt_id.str() + "'"});
         }
       }
     } catch (const Error& error) {

@@ -23,8 +23,10 @@ Wide picos(const std::string& units, const std::string& picos) {
   return Wide{std::stoll(units)} * 1'000'000'000'000 + std::stoll(picos);
 }
 
-std::string shown(Wide amount) {
-  return std::to_string(static_cast<double>(amount) / 1e12);
+std::string shown(Wide amount) { return std::to_string(static_cast<double>(amount) / 1e12); }
+
+std::string in_seconds(Nanoseconds span) {
+  return std::to_string(span / std::chrono::seconds{1}) + " s";
 }
 
 std::int64_t ns(const std::string& text) { return std::stoll(text); }
@@ -218,14 +220,15 @@ void Auditor::check_balances() {
 
 // A limit is what it was created with and each approval, once.
 void Auditor::check_limits() {
-  for (const Row& row : rows(
-           "SELECT b.budget_id, l.limit_units, l.limit_picos, t.limit_units, t.limit_picos FROM "
-           "budgets b JOIN budget_balances l USING (budget_id) JOIN budget_terms t USING "
-           "(budget_id) WHERE t.sequence = 1 AND b.period = 'lifetime'")) {
+  for (const Row& row :
+       rows("SELECT b.budget_id, l.limit_units, l.limit_picos, t.limit_units, t.limit_picos FROM "
+            "budgets b JOIN budget_balances l USING (budget_id) JOIN budget_terms t USING "
+            "(budget_id) WHERE t.sequence = 1 AND b.period = 'lifetime'")) {
     Wide expected = picos(row[3], row[4]);
-    for (const Row& approved : rows(
-             "SELECT amount_units, amount_picos FROM budget_requests JOIN budget_rulings USING "
-             "(request_id) WHERE is_approved = 1 AND budget_id = '" + row[0] + "'")) {
+    for (const Row& approved :
+         rows("SELECT amount_units, amount_picos FROM budget_requests JOIN budget_rulings USING "
+              "(request_id) WHERE is_approved = 1 AND budget_id = '" +
+              row[0] + "'")) {
       expected += picos(approved[0], approved[1]);
     }
     if (picos(row[1], row[2]) != expected) {
@@ -281,11 +284,13 @@ void Auditor::check_charges() {
 
 // No job that works is stopped for silence.
 void Auditor::check_new_decisions() {
-  for (const Row& row : rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung, decided_by "
-                             "FROM decisions WHERE rowid > " +
-                             std::to_string(last_decision_) + " ORDER BY rowid")) {
+  for (const Row& row :
+       rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung, decided_by "
+            "FROM decisions WHERE rowid > " +
+            std::to_string(last_decision_) + " ORDER BY rowid")) {
     last_decision_ = ns(row[0]);
-    if (const int rung = static_cast<int>(parse_rung(row[6])); row[4] == "0" && row[7] != "process") {
+    if (const int rung = static_cast<int>(parse_rung(row[6]));
+        row[4] == "0" && row[7] != "process") {
       int& highest = highest_rungs_[row[1]];
       if (highest >= static_cast<int>(Rung::Sigterm) && rung < highest) {
         fail(row[1] + " had a signal, and is only told now: its ladder went down");
@@ -300,12 +305,11 @@ void Auditor::check_new_decisions() {
     }
     const AttemptTruth& attempt = found->second;
     const bool is_this_boot = attempt.boot == truth_.boot;
-    const Nanoseconds silent =
-        kernel_.clocks().monotonic - attempt.last_progress.monotonic;
+    const Nanoseconds silent = kernel_.clocks().monotonic - attempt.last_progress.monotonic;
     const bool is_announced = kernel_.now() <= attempt.silence_allowed_until;
     if (is_this_boot && (silent < attempt.info.silence_limit || is_announced)) {
-      fail(row[1] + " works (last progress " +
-           std::to_string(silent / std::chrono::seconds{1}) + " s ago) and is stopped: " + row[5]);
+      fail(row[1] + " works (last progress " + std::to_string(silent / std::chrono::seconds{1}) +
+           " s ago) and is stopped: " + row[5]);
     }
   }
 }
@@ -348,8 +352,8 @@ void Auditor::check_directives() {
     }
     const std::uint32_t told = page.agent.directive.load();
     if (told != 0 && told <= 3 &&
-        !is_recorded(id, "directive='" +
-                             std::string(directive_name(static_cast<Directive>(told))) + "'")) {
+        !is_recorded(id, "directive='" + std::string(directive_name(static_cast<Directive>(told))) +
+                             "'")) {
       fail(id + " is told " + std::string(directive_name(static_cast<Directive>(told))) +
            " and nothing of it is recorded");
     }
@@ -367,7 +371,8 @@ void Auditor::a_signal_is_sent(Process& sender, Process& target, int signal_numb
     }
     attempt = &truth_.attempts.at(carried->second);
   }
-  const std::string rungs = signal_number == SIGKILL ? "rung='SIGKILL'" : "rung IN ('SIGTERM','SIGKILL')";
+  const std::string rungs =
+      signal_number == SIGKILL ? "rung='SIGKILL'" : "rung IN ('SIGTERM','SIGKILL')";
   const std::string& id = attempt->info.attempt_id.str();
   if (!open() || !can_read()) {
     unchecked_signals_.emplace_back(id, rungs);
@@ -408,6 +413,27 @@ void Auditor::check_attempts() {
   }
 }
 
+// The check gap and the stop time that an attempt really had, charged up to `end` after its start.
+budget::LeaseTerms Auditor::actual_terms(const AttemptTruth& attempt, Nanoseconds end) {
+  const auto after_start = [&](BootTime time) { return time - attempt.info.started_at.boot; };
+  const budget::LeaseTerms reserved = agent::lease_terms_of(attempt.info);
+  budget::LeaseTerms actual = reserved;
+  actual.check_gap = std::max(attempt.longest_gap, end - after_start(attempt.last_call.boot));
+  actual.stop_time = attempt.told_at.has_value()
+                         ? std::max(Nanoseconds::zero(), end - after_start(*attempt.told_at))
+                         : Nanoseconds::zero();
+  if (attempt.info.is_command) {
+    // An agent tells it, and it hears at its next call. One that does not listen is killed a look
+    // before its money ends: its stop takes all of the reserve but that look.
+    const BootTime last_look = attempt.last_look.value_or(attempt.info.started_at.boot);
+    actual.check_gap += std::max(attempt.longest_look_gap, end - after_start(last_look));
+    const Nanoseconds look =
+        std::min<Nanoseconds>(std::chrono::seconds{10}, reserved.stop_time / 3);
+    actual.stop_time = std::max(actual.stop_time, reserved.stop_time + reserved.check_gap - look);
+  }
+  return actual;
+}
+
 // Metered overspend is at most the stated bound, summed over what really ran.
 void Auditor::check_overspend() {
   for (const Row& row : rows("SELECT b.budget_id, sum(overspent_units), sum(overspent_picos) FROM "
@@ -417,40 +443,29 @@ void Auditor::check_overspend() {
     Wide bound = 0;
     std::string parts;
     for (const Row& link : rows("SELECT attempt_id, settled_ns FROM attempt_budgets JOIN accounts "
-                                "USING (attempt_id) WHERE budget_id='" + row[0] + "'")) {
+                                "USING (attempt_id) WHERE budget_id='" +
+                                row[0] + "'")) {
       const auto found = truth_.attempts.find(link[0]);
       if (found == truth_.attempts.end()) {
         continue;
       }
-      const AttemptTruth& attempt = found->second;
-      const budget::LeaseTerms reserved = agent::lease_terms_of(attempt.info);
-      const Nanoseconds end{ns(link[1])};
-      const auto after_start = [&](BootTime time) { return time - attempt.info.started_at.boot; };
-      budget::LeaseTerms actual = reserved;
-      const Nanoseconds last_call = after_start(attempt.last_call.boot);
-      actual.check_gap = std::max(attempt.longest_gap, end - last_call);
-      if (attempt.info.is_command) {  // an agent tells it, and it hears at its next call
-        const BootTime last_look = attempt.last_look.value_or(attempt.info.started_at.boot);
-        actual.check_gap += std::max(attempt.longest_look_gap, end - after_start(last_look));
-      }
-      actual.stop_time = attempt.told_at.has_value()
-                             ? std::max(Nanoseconds::zero(), end - after_start(*attempt.told_at))
-                             : Nanoseconds::zero();
-      const Money own = budget::overspend_bound(*agent::rate_of(attempt.info), actual, reserved);
+      const pulse::PageInfo& info = found->second.info;
+      const budget::LeaseTerms actual = actual_terms(found->second, Nanoseconds{ns(link[1])});
+      const Money own =
+          budget::overspend_bound(*agent::rate_of(info), actual, agent::lease_terms_of(info));
       bound += own.picos();
-      parts += "; " + link[0] + " gap " + std::to_string(actual.check_gap / std::chrono::seconds{1}) +
-               " s, stop " + std::to_string(actual.stop_time / std::chrono::seconds{1}) + " s: " +
-               own.str();
+      parts += "; " + link[0] + " gap " + in_seconds(actual.check_gap) + ", stop " +
+               in_seconds(actual.stop_time) + ": " + own.str();
     }
     if (const Wide overspent = picos(row[1], row[2]); overspent > bound) {
-      fail(row[0] + " is overspent by " + shown(overspent) + ", the bound is " +
-           shown(bound) + parts);
+      fail(row[0] + " is overspent by " + shown(overspent) + ", the bound is " + shown(bound) +
+           parts);
     }
   }
 }
 
-// Every silent job is stopped within its limit plus 60 s; the limit counts from the calm's begin for
-// those who were silent before.
+// Every silent job is stopped within its limit plus 60 s; the limit counts from the calm's begin
+// for those who were silent before.
 void Auditor::check_silent() {
   for (const auto& [id, attempt] : truth_.attempts) {
     const Process* process =
@@ -459,8 +474,8 @@ void Auditor::check_silent() {
         attempt.finished_after_at_most.has_value()) {
       continue;
     }
-    const BootTime since = std::max(
-        {attempt.last_progress.boot, attempt.silence_allowed_until, *calm_since_});
+    const BootTime since =
+        std::max({attempt.last_progress.boot, attempt.silence_allowed_until, *calm_since_});
     if (kernel_.now() - since > attempt.info.silence_limit + std::chrono::seconds{60}) {
       fail(id + " is silent for " +
            std::to_string((kernel_.now() - attempt.last_progress.boot) / std::chrono::seconds{1}) +

@@ -60,6 +60,7 @@ class Auditor {
   void check_attempts();
   void check_overspend();
   bool is_recorded(const std::string& attempt_id, const std::string& condition);
+  static budget::LeaseTerms actual_terms(const AttemptTruth& attempt, Nanoseconds end);
   bool can_read();
   void check_silent();
   [[nodiscard]] bool is_long_dead(const std::string& attempt_id) const;

@@ -1,8 +1,9 @@
 // fiber.hpp - a call stack that can stop anywhere: one simulated process.
 //
 // Owns: Fiber. Does not own: who runs when (kernel.hpp).
-// Invariant: one thread. A fiber that is dropped in the middle runs no destructor, as a process that
-// is killed does not; what its stack owned leaks, which is why every seed has a process of its own.
+// Invariant: one thread. A fiber that is dropped in the middle runs no destructor, as a process
+// that is killed does not; what its stack owned leaks, which is why every seed has a process of its
+// own.
 #pragma once
 
 #include <setjmp.h>

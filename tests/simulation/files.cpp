@@ -10,7 +10,7 @@
 #include <iterator>
 
 // The real ones: the simulation's own calls go past its own kernel.
-extern "C" int __real_close(int descriptor);  // NOLINT: the linker's name
+extern "C" int __real_close(int descriptor);     // NOLINT: the linker's name
 extern "C" int __real_unlink(const char* path);  // NOLINT: the linker's name
 
 namespace finops::simulation {
@@ -138,7 +138,8 @@ Bytes Files::read_all(const std::string& path) {
 
 void Files::write_all(const std::string& path, const Bytes& bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
   file.close();
   std::filesystem::permissions(path, std::filesystem::perms::owner_read |
                                          std::filesystem::perms::owner_write);

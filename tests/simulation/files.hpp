@@ -56,9 +56,9 @@ class Files {
   std::string root_;
   std::map<int, OpenFile> open_;
   std::uint64_t description_count_ = 0;
-  std::map<std::string, Bytes> durable_;      // content at the last fsync
-  std::set<std::string> unsettled_names_;     // made, and the folder not synced since
-  std::map<std::string, Bytes> unlinked_;     // and the folder not synced since
+  std::map<std::string, Bytes> durable_;   // content at the last fsync
+  std::set<std::string> unsettled_names_;  // made, and the folder not synced since
+  std::map<std::string, Bytes> unlinked_;  // and the folder not synced since
 };
 
 }  // namespace finops::simulation

@@ -31,7 +31,10 @@ constexpr pid_t kLargestPid = 1'024;  // small, so that pids come again soon
 Kernel* Kernel::instance = nullptr;
 
 Kernel::Kernel(std::uint64_t seed, std::string home)
-    : random(seed), files(home), disk(*this, {.seed = seed, .storage = {}}), home_(std::move(home)) {
+    : random(seed),
+      files(home),
+      disk(*this, {.seed = seed, .storage = {}}),
+      home_(std::move(home)) {
   instance = this;
   new_boot_id();
 }
@@ -60,8 +63,7 @@ Process& Kernel::spawn(const std::string& name, std::function<int()> body,
   } while (find(last_pid_) != nullptr);
   raw->pid = last_pid_;
   raw->serial = ++serial_count_;
-  raw->start_ticks =
-      static_cast<std::uint64_t>(now_.time_since_epoch() / milliseconds{10}) + 1;
+  raw->start_ticks = static_cast<std::uint64_t>(now_.time_since_epoch() / milliseconds{10}) + 1;
   raw->parent = parent;
   raw->name = name + "#" + std::to_string(raw->serial);
   raw->environment = std::move(environment);
@@ -76,14 +78,16 @@ Process& Kernel::spawn(const std::string& name, std::function<int()> body,
 }
 
 Process* Kernel::find(pid_t pid) const {
-  const auto found = std::ranges::find_if(
-      processes_, [&](const auto& process) { return process->is_alive && process->pid == pid; });
+  const auto found = std::ranges::find_if(processes_, [&](const auto& process) {
+    return process->is_alive && process->pid == pid;
+  });
   return found == processes_.end() ? nullptr : found->get();
 }
 
 Process* Kernel::by_serial(std::uint64_t serial) const {
-  const auto found = std::ranges::find_if(
-      processes_, [&](const auto& process) { return process->serial == serial; });
+  const auto found = std::ranges::find_if(processes_, [&](const auto& process) {
+    return process->serial == serial;
+  });
   return found == processes_.end() ? nullptr : found->get();
 }
 
@@ -192,9 +196,7 @@ void Kernel::freeze_utc(Nanoseconds span) {
   utc_frozen_until_ = simulated() + span;
 }
 
-std::int64_t Kernel::unix_time_ms() {
-  return clocks().utc.time_since_epoch() / milliseconds{1};
-}
+std::int64_t Kernel::unix_time_ms() { return clocks().utc.time_since_epoch() / milliseconds{1}; }
 
 void Kernel::pause() { Fiber::yield(); }
 
@@ -261,8 +263,8 @@ int Kernel::before(const DiskCall& call_made, std::int64_t& torn_bytes) {
   if (running_ == nullptr) {
     return SQLITE_OK;
   }
-  const bool writes = call_made.operation == DiskOperation::Write ||
-                      call_made.operation == DiskOperation::Truncate;
+  const bool writes =
+      call_made.operation == DiskOperation::Write || call_made.operation == DiskOperation::Truncate;
   if (writes && on_ledger_write) {
     on_ledger_write(call_made);
   }
@@ -319,7 +321,8 @@ void Kernel::run_until(Nanoseconds end, const std::function<bool()>& after_each_
       continue;
     }
     if (utc_frozen_at_.has_value() && simulated() >= utc_frozen_until_) {
-      utc_offset_ += *utc_frozen_at_ - (UtcTime{kUtcAtStart} + now_.time_since_epoch() + utc_offset_);
+      utc_offset_ +=
+          *utc_frozen_at_ - (UtcTime{kUtcAtStart} + now_.time_since_epoch() + utc_offset_);
       utc_frozen_at_.reset();
     }
     if (Process* process = next_ready()) {

@@ -50,7 +50,7 @@ struct Process {
   bool was_killed = false;
   int exit_code = 0;
   Nanoseconds died_at{};  ///< Kernel::simulated()
-  int term_count = 0;  ///< SIGTERMs that it got and lived through
+  int term_count = 0;     ///< SIGTERMs that it got and lived through
   /// Whether SIGTERM ends it; asked at each one. Empty: it does.
   std::function<bool()> dies_of_term;
 };
@@ -89,7 +89,9 @@ class Kernel final : public DiskObserver {
   /// The wall clock shows the same time for `span`, and is behind from then on.
   void freeze_utc(Nanoseconds span);
   /// Time since the simulation began, over reboots.
-  [[nodiscard]] Nanoseconds simulated() const noexcept { return earlier_boots_ + now_.time_since_epoch(); }
+  [[nodiscard]] Nanoseconds simulated() const noexcept {
+    return earlier_boots_ + now_.time_since_epoch();
+  }
   [[nodiscard]] const std::string& boot_id() const noexcept { return boot_id_; }
   void sleep_for(Nanoseconds span);
   /// Runs processes and events until `end`, or until a check has failed.

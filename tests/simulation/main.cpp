@@ -87,9 +87,8 @@ Report run_here(std::uint64_t seed, const Options& options) {
   std::filesystem::remove_all(home.data());
   std::filesystem::create_directories(home.data());
   Report report;
-  const Result result =
-      simulate(seed, mode_of(options.mode, seed), std::string(home.data()) + "/home",
-               options.prints_trace);
+  const Result result = simulate(seed, mode_of(options.mode, seed),
+                                 std::string(home.data()) + "/home", options.prints_trace);
   report.simulated_ns = result.simulated.count();
   report.call_count = result.call_count;
   report.trace_hash = result.trace_hash;
@@ -140,8 +139,8 @@ class Pool {
     Report report;
     if (read(done.descriptor, &report, sizeof report) != sizeof report) {
       report.has_failed = 1;
-      const std::string text = "    the simulation itself ended with status " +
-                               std::to_string(status) + "\n";
+      const std::string text =
+          "    the simulation itself ended with status " + std::to_string(status) + "\n";
       text.copy(report.text.data(), report.text.size() - 1);
     }
     close(done.descriptor);
@@ -228,12 +227,13 @@ int run(const Options& options) {
   const Totals totals = run_seeds(options, false);
   const double took =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-  std::printf("%llu seeds from %llu: %llu failed; %.0f simulated hours, %llu million calls, %.0f s\n",
-              static_cast<unsigned long long>(totals.seeds),
-              static_cast<unsigned long long>(options.first_seed),
-              static_cast<unsigned long long>(totals.failed),
-              std::chrono::duration<double>(totals.simulated).count() / 3'600,
-              static_cast<unsigned long long>(totals.calls / 1'000'000), took);
+  std::printf(
+      "%llu seeds from %llu: %llu failed; %.0f simulated hours, %llu million calls, %.0f s\n",
+      static_cast<unsigned long long>(totals.seeds),
+      static_cast<unsigned long long>(options.first_seed),
+      static_cast<unsigned long long>(totals.failed),
+      std::chrono::duration<double>(totals.simulated).count() / 3'600,
+      static_cast<unsigned long long>(totals.calls / 1'000'000), took);
   return totals.failed == 0 ? 0 : 1;
 }
 

@@ -2,8 +2,8 @@
 //
 // Owns: the __wrap_ functions that the linker puts in the place of the C library's (the list stands
 // in CMakeLists.txt). Does not own: what they mean (kernel.hpp, files.hpp, record_locks.hpp).
-// Invariants: the product is compiled from the same sources as ever and calls these without knowing;
-// outside a simulated process each is the real call.
+// Invariants: the product is compiled from the same sources as ever and calls these without
+// knowing; outside a simulated process each is the real call.
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -62,7 +62,7 @@ namespace {
 constexpr int kFirstVirtual = 1 << 20;
 
 struct VirtualFile {
-  std::string text;      // of a file in /proc
+  std::string text;  // of a file in /proc
   std::size_t read = 0;
   pid_t target_pid = 0;  // of a pidfd
   std::uint64_t target_serial = 0;
@@ -193,8 +193,8 @@ int __wrap_fcntl(int descriptor, int command, ...) {
   void* argument = va_arg(arguments, void*);
   va_end(arguments);
   Kernel* kernel = simulated();
-  const bool is_lock = command == F_SETLK || command == F_GETLK || command == F_OFD_SETLK ||
-                       command == F_OFD_GETLK;
+  const bool is_lock =
+      command == F_SETLK || command == F_GETLK || command == F_OFD_SETLK || command == F_OFD_GETLK;
   if (kernel == nullptr || !is_lock) {
     return __real_fcntl(descriptor, command, argument);
   }

@@ -19,26 +19,25 @@ namespace finops::simulation {
 
 struct AttemptTruth {
   pulse::PageInfo info;
-  std::uint64_t process = 0;         ///< serial number of the process that owns the page
-  std::uint64_t reporter = 0;        ///< of the one that reports: the child of a command
-  std::uint64_t boot = 0;            ///< number of the boot that it began in
-  ClockReading last_progress{};      ///< of the last call that says that work went on
-  ClockReading last_call{};          ///< of the last call of any kind that lets go of a directive
-  Nanoseconds longest_gap{};         ///< boot time between two calls
-  std::optional<BootTime> last_look; ///< of a command: when an agent last looked at it
+  std::uint64_t process = 0;          ///< serial number of the process that owns the page
+  std::uint64_t reporter = 0;         ///< of the one that reports: the child of a command
+  std::uint64_t boot = 0;             ///< number of the boot that it began in
+  ClockReading last_progress{};       ///< of the last call that says that work went on
+  ClockReading last_call{};           ///< of the last call of any kind that lets go of a directive
+  Nanoseconds longest_gap{};          ///< boot time between two calls
+  std::optional<BootTime> last_look;  ///< of a command: when an agent last looked at it
   Nanoseconds longest_look_gap{};
   std::optional<BootTime> told_at;   ///< when it first heard that it must stop for money
   BootTime silence_allowed_until{};  ///< expect_silence
   bool has_ledger = false;           ///< it was registered at its start
   std::optional<Nanoseconds> finished_after_at_least;  ///< finish() was entered and returned
   std::optional<Nanoseconds> finished_after_at_most;
-  Nanoseconds acknowledged{};      ///< commit() returned for so much
-  bool is_page_untouched = true;   ///< no power loss since its start
+  Nanoseconds acknowledged{};     ///< commit() returned for so much
+  bool is_page_untouched = true;  ///< no power loss since its start
   bool is_uncharged_span_released = false;
 
   void looked_at(BootTime now) {
-    longest_look_gap =
-        std::max(longest_look_gap, now - last_look.value_or(info.started_at.boot));
+    longest_look_gap = std::max(longest_look_gap, now - last_look.value_or(info.started_at.boot));
     last_look = now;
   }
   void calls(const ClockReading& now) {
@@ -64,8 +63,8 @@ struct Truth {
     AttemptTruth* newest = nullptr;
     for (auto& [id, attempt] : attempts) {
       const bool is_its = attempt.process == serial || attempt.reporter == serial;
-      if (is_its && (newest == nullptr ||
-                     attempt.info.started_at.boot > newest->info.started_at.boot)) {
+      if (is_its &&
+          (newest == nullptr || attempt.info.started_at.boot > newest->info.started_at.boot)) {
         newest = &attempt;
       }
     }

@@ -42,7 +42,8 @@ void World::plan(std::uint64_t /*seed*/, Mode mode) {
   plan_.has_daily_budget = random_.one_in(4);
   // Quiet seeds find logic, loud ones recovery: most have some of the faults and none has all.
   Faults& faults = plan_.faults;
-  faults.crash_one_in = random_.one_in(2) ? 0 : static_cast<std::uint64_t>(random_.between(300, 20'000));
+  faults.crash_one_in =
+      random_.one_in(2) ? 0 : static_cast<std::uint64_t>(random_.between(300, 20'000));
   faults.sync_error_one_in = random_.one_in(4) ? 200 : 0;
   faults.slow_sync_one_in = random_.one_in(4) ? 150 : 0;
   faults.torn_write_one_in = 2;
@@ -112,9 +113,7 @@ void World::plan_troubles() {
         process->stopped_until = kernel_.now() + kernel_.random.between(seconds{5}, minutes{15});
       }
     });
-    some(4, [this] {
-      kernel_.spawn("stranger", [this] { return stranger(); });
-    });
+    some(4, [this] { kernel_.spawn("stranger", [this] { return stranger(); }); });
   }
   some(4, [this] { kernel_.freeze_utc(kernel_.random.between(minutes{1}, minutes{30})); });
   some(4, [this] { kernel_.suspend_host(kernel_.random.between(seconds{20}, hours{2})); });
@@ -126,8 +125,7 @@ void World::plan_troubles() {
   });
   for (int round = 0; round < 2; ++round) {
     some(3, [this] {
-      kernel_.faults.power_loss_at_call =
-          kernel_.call_count() + kernel_.random.below(2'000) + 1;
+      kernel_.faults.power_loss_at_call = kernel_.call_count() + kernel_.random.below(2'000) + 1;
     });
   }
 }

@@ -51,10 +51,10 @@ struct Job {
   RunOptions options;
   Nanoseconds step_time{};
   Nanoseconds save_time{};
-  int steps = 0;             ///< until it is done
-  bool is_command = false;   ///< under `finops run`
+  int steps = 0;            ///< until it is done
+  bool is_command = false;  ///< under `finops run`
   bool reports = true;
-  bool hangs = false;        ///< in the middle, for good: alive and silent
+  bool hangs = false;  ///< in the middle, for good: alive and silent
   bool dies_of_term = true;
   std::int64_t step = 0;
   std::uint64_t process = 0;  ///< serial number of the one that runs it now
