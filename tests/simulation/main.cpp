@@ -204,7 +204,7 @@ Totals run_seeds(const Options& options, bool stops_at_first) {
   return totals;
 }
 
-int prove_bugs(Options options) {
+int prove_bugs(const Options& options) {
   int missed = 0;
   for (const NamedBug& known : kBugs) {
     planted::bug = known.bug;
