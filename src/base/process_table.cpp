@@ -34,9 +34,9 @@ constexpr std::size_t kResidentPages = 24;
 // somewhere else, and must not overflow.
 Nanoseconds from_ticks(std::int64_t user, std::int64_t system) {
   static const std::int64_t kTicksPerSecond = std::max(sysconf(_SC_CLK_TCK), 1L);
-  const std::int64_t kMost = kTicksPerSecond * 3'155'760'000;
+  const std::int64_t most = kTicksPerSecond * 3'155'760'000;
   const std::int64_t ticks =
-      std::clamp<std::int64_t>(user, 0, kMost / 2) + std::clamp<std::int64_t>(system, 0, kMost / 2);
+      std::clamp<std::int64_t>(user, 0, most / 2) + std::clamp<std::int64_t>(system, 0, most / 2);
   return std::chrono::seconds{ticks / kTicksPerSecond} +
          Nanoseconds{ticks % kTicksPerSecond * 1'000'000'000 / kTicksPerSecond};
 }

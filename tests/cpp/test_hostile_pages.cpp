@@ -142,7 +142,6 @@ TEST_F(HostilePages, ExtremeNumbersInTheStaticPart) {
       page->process.state = pulse::ProcessState::Running;
       page->process.last_seen_ns = value;
       // Most of them name the attempt of the base, so that they are looked at further.
-      const std::string folder = home_.live_path();
       write_page(++count % 2 == 0 ? "hN-1.page" : "h" + std::to_string(count) + "-1.page", *page);
       if (count % 2 == 0) {
         expect_good_round(*agent);

