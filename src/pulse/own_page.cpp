@@ -210,6 +210,9 @@ bool OwnPage::is_last_to_leave() {
   }
   constexpr int kRounds = 3;  // each more means that another process came and went meanwhile
   for (int round = 0; round < kRounds && try_keep(); ++round) {
+    if (page_->process.state.load(std::memory_order_acquire) != ProcessState::Running) {
+      return false;  // the keeper before saw nobody any more, and has ended the attempt
+    }
     if (!has_other_ranks()) {
       return true;
     }
