@@ -83,7 +83,7 @@ FIRST_SEED ?= 1
 simulate: build-cpp ## simulate SEEDS hosts from FIRST_SEED on (the release run: SEEDS=100000)
 	build/release/finops_simulation --seeds $(SEEDS) --first-seed $(FIRST_SEED) --jobs $(JOBS)
 
-simulate-bugs: build-cpp ## prove that the simulation finds each planted bug within SEEDS, and repeats itself
+simulate-bugs: build-cpp ## prove that the simulation finds planted bugs, and repeats itself
 	build/release/finops_simulation --seeds 10 --jobs $(JOBS) --twice
 	build/release/finops_simulation --seeds $(SEEDS) --jobs $(JOBS) --prove-bugs
 

@@ -24,7 +24,7 @@
 #include "kernel.hpp"
 
 // The names are the linker's (ld --wrap).
-// NOLINTBEGIN(readability-identifier-naming,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
+// NOLINTBEGIN(readability-identifier-naming,bugprone-reserved-identifier)
 
 using finops::Nanoseconds;
 using finops::simulation::Kernel;
@@ -415,4 +415,4 @@ long __wrap_syscall(long number, ...) {
 
 }  // extern "C"
 
-// NOLINTEND(readability-identifier-naming,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
+// NOLINTEND(readability-identifier-naming,bugprone-reserved-identifier)
