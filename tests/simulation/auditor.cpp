@@ -10,6 +10,11 @@
 #include "agent/intents.hpp"
 
 namespace finops::simulation {
+namespace {
+
+constexpr std::size_t kKeptStatements = 60;
+
+}  // namespace
 
 Auditor::Auditor(Kernel& kernel, Truth& truth, std::string home)
     : kernel_(kernel), truth_(truth), home_(std::move(home)) {}
@@ -43,14 +48,17 @@ bool Auditor::open() {
 }
 
 void Auditor::close() {
+  finalize_statements();
   sqlite3_close_v2(connection_);
   connection_ = nullptr;
 }
 
 std::vector<Auditor::Row> Auditor::rows(const std::string& sql) {
   std::vector<Row> found;
-  sqlite3_stmt* statement = nullptr;
-  int code = sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr);
+  sqlite3_stmt*& statement = statements_[sql];  // most are asked again after every commit
+  int code = statement != nullptr
+                 ? SQLITE_OK
+                 : sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr);
   is_blocked_ = code == SQLITE_BUSY || code == SQLITE_PROTOCOL;
   if (is_blocked_) {
     return found;  // somebody stands in the middle of a recovery: looked at later
@@ -71,8 +79,18 @@ std::vector<Auditor::Row> Auditor::rows(const std::string& sql) {
   if (code != SQLITE_DONE && !is_blocked_) {
     fail("the auditor cannot read: " + std::string(sqlite3_errmsg(connection_)) + ": " + sql);
   }
-  sqlite3_finalize(statement);
+  sqlite3_reset(statement);
+  if (statements_.size() > kKeptStatements) {
+    finalize_statements();
+  }
   return found;
+}
+
+void Auditor::finalize_statements() {
+  for (const auto& [sql, statement] : statements_) {
+    sqlite3_finalize(statement);
+  }
+  statements_.clear();
 }
 
 std::int64_t Auditor::count(const std::string& sql) {

@@ -17,6 +17,7 @@
 #include "truth.hpp"
 
 struct sqlite3;
+struct sqlite3_stmt;
 
 namespace finops::simulation {
 
@@ -50,6 +51,7 @@ class Auditor {
   std::vector<Row> rows(const std::string& sql);
   bool open();
   void close();
+  void finalize_statements();
   void check_balances();
   void check_limits();
   void check_holds();
@@ -70,6 +72,7 @@ class Auditor {
   Truth& truth_;
   std::string home_;
   sqlite3* connection_ = nullptr;
+  std::map<std::string, sqlite3_stmt*> statements_;
   bool is_changed_ = false;
   bool is_blocked_ = false;  ///< the last query could not be answered now
   std::vector<std::pair<std::string, std::string>> unchecked_signals_;
