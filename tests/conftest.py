@@ -39,9 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_skips] = []
     config.stash[_refused] = []
     config.pluginmanager.register(_SkipRecorder(config.stash[_skips]), "finops-skip-recorder")
-    # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+    # A shell's background job ignores Ctrl-C and one under nohup SIGHUP, and so would every process
+    # that a test starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class _SkipRecorder:
