@@ -75,9 +75,6 @@ int World::guard() {
   agent::AgentOptions options;
   options.home = open_home(home_);
   options.policies.breaker_minimum = 100;
-  if (is_calm_) {
-    options.name = "guard";
-  }
   const SystemClock clock;
   agent::Agent agent(options, clock);
   const std::uint64_t me = kernel_.running()->serial;
@@ -116,7 +113,7 @@ void World::note_report(const agent::TickReport& report) {
   }
 }
 
-void World::begin_truth(const pulse::PageInfo& info, const AttemptAccount* account, bool is_child) {
+void World::begin_truth(const pulse::PageInfo& info, bool is_registered, bool is_child) {
   const std::string id = info.attempt_id.str();
   const bool is_new = !truth_.attempts.contains(id);
   AttemptTruth& truth = truth_.attempts[id];
@@ -131,8 +128,7 @@ void World::begin_truth(const pulse::PageInfo& info, const AttemptAccount* accou
     truth.reporter = kernel_.running()->serial;
     truth.last_progress = kernel_.clocks();
   }
-  if (account != nullptr) {
-    truth.has_ledger = true;
+  if (is_registered) {
     truth_.acknowledged.push_back({"the start of " + id,
                                    "SELECT count(*) FROM attempts WHERE attempt_id='" + id + "'"});
   }
@@ -155,9 +151,7 @@ int World::train(Job& job) {
       kernel_.sleep_for(random_.between(seconds{20}, minutes{4}));
       continue;
     }
-    const bool has_ledger = run->warnings().empty();
-    const AttemptAccount known;
-    begin_truth(run->info(), has_ledger && !is_child ? &known : nullptr, is_child);
+    begin_truth(run->info(), run->warnings().empty() && !is_child, is_child);
     AttemptTruth& truth = truth_.attempts.at(run->info().attempt_id.str());
     if (const auto& saved = run->resume_from()) {
       job.step = std::min<std::int64_t>(job.step, saved->step);
@@ -339,8 +333,7 @@ int World::supervise(Job& job) {
       kernel_.sleep_for(minutes{1});
       continue;
     }
-    const AttemptAccount known;
-    begin_truth(command->info(), command->warnings().empty() ? &known : nullptr, false);
+    begin_truth(command->info(), command->warnings().empty(), false);
     AttemptTruth& truth = truth_.attempts.at(command->info().attempt_id.str());
     Process& child = kernel_.spawn(
         job.options.name + "-child",

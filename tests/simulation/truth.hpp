@@ -29,12 +29,10 @@ struct AttemptTruth {
   Nanoseconds longest_look_gap{};
   std::optional<BootTime> told_at;   ///< when it first heard that it must stop for money
   BootTime silence_allowed_until{};  ///< expect_silence
-  bool has_ledger = false;           ///< it was registered at its start
   std::optional<Nanoseconds> finished_after_at_least;  ///< finish() was entered and returned
   std::optional<Nanoseconds> finished_after_at_most;
   Nanoseconds acknowledged{};     ///< commit() returned for so much
   bool is_page_untouched = true;  ///< no power loss since its start
-  bool is_uncharged_span_released = false;
 
   void looked_at(BootTime now) {
     longest_look_gap = std::max(longest_look_gap, now - last_look.value_or(info.started_at.boot));

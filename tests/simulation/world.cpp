@@ -27,13 +27,12 @@ World::World(std::uint64_t seed, Mode mode, std::string home)
       kernel_(seed ^ 0x5851f42d4c957f2dU, home_),
       random_(seed),
       auditor_(kernel_, truth_, home_) {
-  plan(seed, mode);
+  plan(mode);
 }
 
-void World::plan(std::uint64_t /*seed*/, Mode mode) {
+void World::plan(Mode mode) {
   plan_.mode = mode;
   plan_.length = random_.between(minutes{30}, minutes{100});
-  plan_.calm_from = plan_.length;
   plan_.job_count = static_cast<int>(random_.between(1, 4));
   plan_.has_commands = random_.one_in(3);
   plan_.has_second_guard = random_.one_in(3);

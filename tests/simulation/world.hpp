@@ -27,7 +27,6 @@ enum class Mode { Safety, Liveness };
 struct Plan {
   Mode mode = Mode::Safety;
   Nanoseconds length{};
-  Nanoseconds calm_from{};  ///< faults end here
   int job_count = 1;
   bool has_commands = false;
   bool has_second_guard = false;
@@ -35,7 +34,6 @@ struct Plan {
   bool has_team_budget = false;
   bool has_daily_budget = false;
   Faults faults;
-  std::vector<Nanoseconds> power_losses;
 };
 
 struct Result {
@@ -67,7 +65,7 @@ class World {
   Result run(bool prints_trace);
 
  private:
-  void plan(std::uint64_t seed, Mode mode);
+  void plan(Mode mode);
   Job make_job(int number);
   void plan_troubles();
   void boot();
@@ -82,7 +80,7 @@ class World {
   int person();
   int stranger();
   void schedule(Job& job);
-  void begin_truth(const pulse::PageInfo& info, const AttemptAccount* account, bool is_child);
+  void begin_truth(const pulse::PageInfo& info, bool is_registered, bool is_child);
   void note_report(const agent::TickReport& report);
   bool step_on(Run& run, Job& job, AttemptTruth& truth);
   bool obey(Run& run, Job& job, AttemptTruth& truth, Directive told);
