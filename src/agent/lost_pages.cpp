@@ -4,6 +4,8 @@
 // page nobody would ever end such an attempt, and what it holds would stay held.
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "agent/watched.hpp"
 #include "finops/base/process.hpp"
@@ -41,11 +43,14 @@ void Agent::conclude_lost(ClockReading now, TickReport& report) {
     return;
   }
   rounds_until_lost_ = kRoundsBetween;
-  // The ledger first, then the pages: an attempt has its page before its row, and loses it after.
-  std::vector<OpenAttempt> lost;
   const std::string boot_id = current_boot_id();
+  if (boot_id == "unknown") {
+    return;  // without /proc nobody can be told to be gone
+  }
+  std::vector<OpenAttempt> lost;
   try_ledger("cannot look for lost pages", report, [&](Ledger& ledger) {
-    lost = ledger.open_attempts();
+    // The ledger first, then the pages: an attempt has its page before its row, and loses it after.
+    std::vector<OpenAttempt> open = ledger.open_attempts();
     scanner_.scan();
     std::unordered_set<AttemptId> with_page;
     for (const pulse::ForeignPage* foreign : scanner_.pages()) {
@@ -55,9 +60,10 @@ void Agent::conclude_lost(ClockReading now, TickReport& report) {
       with_page.insert(own->info().attempt_id);
     }
     const std::string host = detect::read_environment().host;
-    std::erase_if(lost, [&](const OpenAttempt& attempt) {
+    std::erase_if(open, [&](const OpenAttempt& attempt) {
       return with_page.contains(attempt.attempt_id) || !is_gone(attempt, boot_id, host);
     });
+    lost = std::move(open);
   });
   for (const OpenAttempt& attempt : lost) {
     const AttemptEnd end{.status = RunStatus::FAILED,
