@@ -9,6 +9,16 @@
 namespace finops::agent {
 namespace {
 
+// Longer than `init` waits for the ledger between its page and its first lease.
+constexpr Nanoseconds kBeginning = std::chrono::seconds{6};
+
+// Whether its process is still about to get its first lease, or to be refused. An agent that asked
+// in its place would get nothing of a budget that is used up, and stop what was never begun.
+bool is_beginning(Ledger& ledger, const pulse::PageInfo& info, Nanoseconds elapsed) {
+  return !info.budget_id.empty() && info.is_hard_budget && elapsed < kBeginning &&
+         !ledger.attempt(info.attempt_id).has_value();
+}
+
 bool names_tags(const guard::PolicyBook& book, const guard::RunFacts& facts) {
   // With the tags that it asks for, would a rule fit that does not fit without?
   return std::any_of(book.rules.begin(), book.rules.end(), [&](const guard::PolicyRule& rule) {
@@ -188,8 +198,14 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
         budget::plan_lease(account.rate, account.settled, account.held, lease_terms_of(info));
     watched.account = std::move(account);
   };
+  bool is_too_early = false;
   if (!watched.account.has_value() || elapsed >= watched.lease.renew_at) {
     const Outcome outcome = try_ledger(info.attempt_id.str(), report, [&](Ledger& ledger) {
+      is_too_early = ref.foreign != nullptr && !watched.account.has_value() &&
+                     is_beginning(ledger, info, elapsed);
+      if (is_too_early) {
+        return;
+      }
       if (!watched.account.has_value()) {
         plan(account_of(ledger, info));
       }
@@ -207,7 +223,7 @@ void Agent::serve_lease(const PageRef& ref, Watched& watched, ClockReading now,
       }) == Outcome::Done) {
     watched.checkpoint_count = checkpoint_count;
   }
-  if (watched.is_lease_lost) {
+  if (watched.is_lease_lost || is_too_early) {
     return;  // no promise: a process that reports looks after its own lease
   }
   pulse::AgentLine& line = ref.page->agent;

@@ -210,6 +210,22 @@ TEST_F(AgentRounds, SettlesAPageOfAnEarlierBoot) {
 
 // --- money ---------------------------------------------------------------------------------------
 
+// Goal: a run that is still in `init` is left to it: it is refused by itself if its budget is used
+// up, and not killed. Method: a page of a hard budget of nothing that the ledger does not know yet.
+TEST_F(AgentRounds, ARunThatBeginsIsNotStoppedForMoney) {
+  BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
+  ledger()->ensure_budget(budget, testing::terms_of(usd("0")));
+  pulse::PageInfo info = page_of("run1");
+  info.budget_id = budget.budget_id.str();
+  info.silence_limit = hours{1};
+  const std::unique_ptr<Child> child = hold(info);
+  const auto agent = make_guard(agent_options());
+  EXPECT_TRUE(rounds(*agent, seconds{5}).decisions.empty());
+  EXPECT_TRUE(child->is_running());
+  EXPECT_TRUE(ledger()->attempts(RunId{"run1"}).empty());
+  EXPECT_FALSE(rounds(*agent, seconds{2}).decisions.empty()) << "but not for ever";
+}
+
 // Goal: a run is paused within its budget. Method: 60 USD at 1 USD a second, a reserve of 6 s: the
 // agent renews its leases, tells it at 54 s and stops it half-way to the end, one look early.
 TEST_F(AgentRounds, PausesARunWithinItsBudget) {
@@ -252,7 +268,7 @@ TEST_F(AgentRounds, AnApprovalTakesTheDirectiveBack) {
   const std::unique_ptr<Child> child = hold(info);
   const auto agent = make_agent();
   ASSERT_TRUE(agent->try_serve());
-  rounds(*agent, seconds{5});
+  rounds(*agent, seconds{7});
   ASSERT_EQ(directive_of("run1"), "CHECKPOINT") << "a reserve of 36 s is all that is left";
   ledger()->change_terms(budget.budget_id, testing::terms_of(usd("400")), "grace", "go on",
                          clock_.now().utc);
