@@ -44,7 +44,12 @@ Kernel::~Kernel() { instance = nullptr; }
 void Kernel::new_boot_id() { boot_id_ = "boot-" + std::to_string(random.below(1'000'000'000'000)); }
 
 void Kernel::note(const std::string& line) {
-  for (const char c : line) {
+  // The folder's name is the only thing that differs from run to run.
+  std::string told = line;
+  for (std::size_t at = 0; (at = told.find(home_, at)) != std::string::npos;) {
+    told.replace(at, home_.size(), "HOME");
+  }
+  for (const char c : told) {
     trace_hash_ = (trace_hash_ ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   }
   trace_hash_ ^= static_cast<std::uint64_t>(now_.time_since_epoch().count());
