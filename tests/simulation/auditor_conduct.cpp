@@ -17,8 +17,10 @@ void Auditor::check_new_decisions() {
             "FROM decisions WHERE rowid > " +
             std::to_string(last_decision_) + " ORDER BY rowid")) {
     last_decision_ = std::stoll(row[0]);
+    // What a dead run left running has a ladder of its own.
     if (const int rung = static_cast<int>(parse_rung(row[6]));
-        row[4] == "0" && row[7] != "process") {
+        row[4] == "0" && row[7] != "process" &&
+        row[3] != std::string(rule_name(Rule::ProcessGone))) {
       int& highest = highest_rungs_[row[1]];
       if (highest >= static_cast<int>(Rung::Sigterm) && rung < highest) {
         fail(row[1] + " had a signal, and is only told now: its ladder went down");
