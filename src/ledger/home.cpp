@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <ranges>
 #include <vector>
 
 #include "finops/base/durable.hpp"
@@ -94,7 +93,7 @@ void create_folders_above(const std::string& path) {
     missing.push_back(folder);
   }
   try {
-    std::ranges::for_each(std::views::reverse(missing), create_private_folder);
+    std::for_each(missing.rbegin(), missing.rend(), create_private_folder);
   } catch (const Error&) {
     return;
   }

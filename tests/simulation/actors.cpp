@@ -411,6 +411,28 @@ int World::person() {
   }
 }
 
+// A report that comes late: what was read of an account is used when others have moved it, or ended
+// it. It asks for no time that was not settled, and is refused by its epoch.
+int World::late_reporter() {
+  for (;;) {
+    kernel_.sleep_for(kernel_.random.between(seconds{20}, minutes{2}));
+    try {
+      const std::unique_ptr<Ledger> ledger = open_ledger(home_ + "/ledger.db", {});
+      std::vector<OpenAttempt> seen = ledger->open_attempts();
+      kernel_.sleep_for(kernel_.random.between(seconds{5}, minutes{4}));
+      for (const OpenAttempt& attempt : seen) {
+        ledger->settle({.attempt_id = attempt.attempt_id,
+                        .epoch = attempt.epoch,
+                        .elapsed = attempt.settled,
+                        .now = kernel_.clocks().utc,
+                        .wanted_hold = Money::parse("0.2 USD")});
+      }
+    } catch (const std::exception& error) {
+      kernel_.note(std::string("is too late: ") + error.what());
+    }
+  }
+}
+
 // Somebody who holds the ledger's lock for too long, as a stopped process does.
 int World::stranger() {
   (void)insist(kernel_, [this] {

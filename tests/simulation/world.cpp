@@ -142,6 +142,7 @@ void World::boot() {
   ensure_guard();
   kernel_.by_serial(guard_serial_)->stopped_until = kernel_.now();
   kernel_.spawn("person", [this] { return person(); });
+  kernel_.spawn("late", [this] { return late_reporter(); });
   for (const auto& job : jobs_) {
     schedule(*job);
   }

@@ -79,6 +79,7 @@ class World {
   int supervise(Job& job);
   int person();
   int stranger();
+  int late_reporter();
   void schedule(Job& job);
   void begin_truth(const pulse::PageInfo& info, bool is_registered, bool is_child);
   void note_report(const agent::TickReport& report);
