@@ -110,6 +110,7 @@ void World::note_report(const agent::TickReport& report) {
   }
   for (const std::string& warning : report.warnings) {
     kernel_.note("warns: " + warning);
+    truth_.was_ledger_away = truth_.was_ledger_away || warning.find("ledger") != std::string::npos;
   }
 }
 
