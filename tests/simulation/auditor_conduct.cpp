@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "agent/intents.hpp"
@@ -106,7 +107,8 @@ void Auditor::check_silent() {
     const Process* process =
         kernel_.by_serial(attempt.info.is_command ? attempt.reporter : attempt.process);
     if (attempt.boot != truth_.boot || process == nullptr || !process->is_alive ||
-        attempt.finished_after_at_most.has_value()) {
+        attempt.finished_after_at_most.has_value() ||
+        !std::filesystem::exists(home_ + "/live/" + id + ".page")) {  // a full disk: it is unseen
       continue;
     }
     const BootTime since =
