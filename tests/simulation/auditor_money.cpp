@@ -149,7 +149,8 @@ budget::LeaseTerms Auditor::actual_terms(const AttemptTruth& attempt, Nanosecond
   const auto after_start = [&](BootTime time) { return time - attempt.info.started_at.boot; };
   const budget::LeaseTerms reserved = agent::lease_terms_of(attempt.info);
   budget::LeaseTerms actual = reserved;
-  actual.check_gap = std::max(attempt.longest_gap, end - after_start(attempt.last_call.boot));
+  // Both: a run that slept through the end of its lease may die before it could stop.
+  actual.check_gap = attempt.longest_gap + (end - after_start(attempt.last_call.boot));
   actual.stop_time = attempt.told_at.has_value()
                          ? std::max(Nanoseconds::zero(), end - after_start(*attempt.told_at))
                          : Nanoseconds::zero();
