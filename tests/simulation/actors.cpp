@@ -19,21 +19,6 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-// Retries what the world refuses, as a service does; gives up after some minutes.
-template <class Call>
-bool insist(Kernel& kernel, Call call) {
-  for (int attempt = 0; attempt < 20; ++attempt) {
-    try {
-      call();
-      return true;
-    } catch (const std::exception& error) {
-      kernel.note(std::string("fails: ") + error.what());
-      kernel.sleep_for(seconds{10});
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 int World::set_up() {
@@ -110,7 +95,9 @@ void World::note_report(const agent::TickReport& report) {
   }
   for (const std::string& warning : report.warnings) {
     kernel_.note("warns: " + warning);
-    truth_.was_ledger_away = truth_.was_ledger_away || warning.find("ledger") != std::string::npos;
+    if (warning.find("ledger") != std::string::npos) {
+      truth_.ledger_away_at = kernel_.simulated();
+    }
   }
 }
 
@@ -435,11 +422,13 @@ int World::late_reporter() {
 
 // Somebody who holds the ledger's lock for too long, as a stopped process does.
 int World::stranger() {
-  (void)insist(kernel_, [this] {
-    const ledger::WriteLock lock(home_ + "/ledger.db.lock", seconds{5});
+  try {
+    const ledger::WriteLock lock(home_ + "/ledger.db.lock", minutes{1});
     kernel_.note("holds the ledger's lock");
     kernel_.sleep_for(kernel_.random.between(seconds{1}, seconds{90}));
-  });
+  } catch (const Error& error) {
+    kernel_.note(std::string("fails: ") + error.what());
+  }
   return 0;
 }
 

@@ -120,9 +120,9 @@ std::uint64_t Auditor::lock_holder() const {
 void Auditor::after_turn() {
   if (is_changed_ && open() && can_read()) {
     is_changed_ = lock_holder() != 0;  // its commit may become visible without another write
-    for (const auto& [attempt_id, condition] : std::exchange(unchecked_signals_, {})) {
-      if (!is_recorded(attempt_id, condition)) {
-        fail(attempt_id + " got a signal and no decision is recorded");
+    for (const Wanted& wanted : std::exchange(unchecked_signals_, {})) {
+      if (!is_recorded(wanted)) {
+        fail(wanted.attempt_id + " got a signal and no decision is recorded");
       }
     }
     check_balances();

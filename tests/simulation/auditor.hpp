@@ -48,6 +48,13 @@ class Auditor {
 
  private:
   using Row = std::vector<std::string>;
+  /// A decision that must be there, in the ledger or in the journal: this much, or more.
+  struct Wanted {
+    std::string attempt_id;
+    Directive directive = Directive::CONTINUE;
+    Rung rung = Rung::Watch;
+    [[nodiscard]] std::string condition() const;
+  };
   std::vector<Row> rows(const std::string& sql);
   bool open();
   void close();
@@ -61,8 +68,9 @@ class Auditor {
   void check_directives();
   void check_attempts();
   void check_overspend();
-  bool is_recorded(const std::string& attempt_id, const std::string& condition);
+  bool is_recorded(const Wanted& wanted);
   static budget::LeaseTerms actual_terms(const AttemptTruth& attempt, Nanoseconds end);
+  Int128 charged_to(const std::string& attempt_id);
   bool can_read();
   void check_silent();
   [[nodiscard]] bool is_long_dead(const std::string& attempt_id) const;
@@ -75,7 +83,7 @@ class Auditor {
   std::map<std::string, sqlite3_stmt*> statements_;
   bool is_changed_ = false;
   bool is_blocked_ = false;  ///< the last query could not be answered now
-  std::vector<std::pair<std::string, std::string>> unchecked_signals_;
+  std::vector<Wanted> unchecked_signals_;
   std::int64_t last_decision_ = 0;
   std::map<std::string, int> highest_rungs_;  ///< that each attempt's decisions have reached
   std::size_t checked_acknowledged_ = 0;

@@ -23,7 +23,12 @@ void Auditor::check_new_decisions() {
         row[4] == "0" && row[7] != "process" &&
         row[3] != std::string(rule_name(Rule::ProcessGone))) {
       int& highest = highest_rungs_[row[1]];
-      if (!truth_.was_ledger_away && highest >= static_cast<int>(Rung::Sigterm) && rung < highest) {
+      // An agent that began while the ledger was away could not know of the ladder, whose rest
+      // takes a minute.
+      const bool is_excused =
+          truth_.ledger_away_at.has_value() &&
+          kernel_.simulated() - *truth_.ledger_away_at < std::chrono::minutes{2};
+      if (!is_excused && highest >= static_cast<int>(Rung::Sigterm) && rung < highest) {
         fail(row[1] + " had a signal, and is only told now: its ladder went down");
       }
       highest = std::max(highest, rung);
@@ -45,15 +50,29 @@ void Auditor::check_new_decisions() {
   }
 }
 
-bool Auditor::is_recorded(const std::string& attempt_id, const std::string& condition) {
-  if (open() && count("SELECT count(*) FROM decisions WHERE attempt_id='" + attempt_id +
-                      "' AND is_dry_run=0 AND " + condition) > 0) {
+bool Auditor::is_recorded(const Wanted& wanted) {
+  if (open() && count("SELECT count(*) FROM decisions WHERE attempt_id='" + wanted.attempt_id +
+                      "' AND is_dry_run=0 AND " + wanted.condition()) > 0) {
     return true;
   }
   agent::IntentJournal journal(home_ + "/intents.journal");
   return std::ranges::any_of(journal.pending(), [&](const DecisionRecord& intent) {
-    return intent.attempt_id.str() == attempt_id;
+    return intent.attempt_id.str() == wanted.attempt_id && !intent.is_dry_run &&
+           intent.directive >= wanted.directive && intent.rung >= wanted.rung;
   });
+}
+
+// At least this much, in the ledger's words.
+std::string Auditor::Wanted::condition() const {
+  std::string directives = "''";
+  for (int number = static_cast<int>(directive); number <= 3; ++number) {
+    directives += ",'" + std::string(directive_name(static_cast<Directive>(number))) + "'";
+  }
+  std::string rungs = "''";
+  for (int number = static_cast<int>(rung); number <= 3; ++number) {
+    rungs += ",'" + std::string(rung_name(static_cast<Rung>(number))) + "'";
+  }
+  return "directive IN (" + directives + ") AND rung IN (" + rungs + ")";
 }
 
 // What a page tells its run stands in the ledger or in the journal of intents.
@@ -69,9 +88,9 @@ void Auditor::check_directives() {
       continue;
     }
     const std::uint32_t told = page.agent.directive.load();
+    const auto directive = static_cast<Directive>(told);
     if (told != 0 && told <= 3 &&
-        !is_recorded(id, "directive='" + std::string(directive_name(static_cast<Directive>(told))) +
-                             "'")) {
+        !is_recorded({.attempt_id = id, .directive = directive, .rung = Rung::Directive})) {
       fail(id + " is told " + std::string(directive_name(static_cast<Directive>(told))) +
            " and nothing of it is recorded");
     }
@@ -89,12 +108,12 @@ void Auditor::a_signal_is_sent(Process& sender, Process& target, int signal_numb
     }
     attempt = &truth_.attempts.at(carried->second);
   }
-  const std::string rungs =
-      signal_number == SIGKILL ? "rung='SIGKILL'" : "rung IN ('SIGTERM','SIGKILL')";
-  const std::string& id = attempt->info.attempt_id.str();
+  const Wanted wanted{.attempt_id = attempt->info.attempt_id.str(),
+                      .directive = Directive::CHECKPOINT,
+                      .rung = signal_number == SIGKILL ? Rung::Sigkill : Rung::Sigterm};
   if (!open() || !can_read()) {
-    unchecked_signals_.emplace_back(id, rungs);
-  } else if (!is_recorded(id, rungs)) {
+    unchecked_signals_.push_back(wanted);
+  } else if (!is_recorded(wanted)) {
     fail(target.name + " gets signal " + std::to_string(signal_number) +
          " and no decision is recorded");
   }

@@ -166,6 +166,16 @@ budget::LeaseTerms Auditor::actual_terms(const AttemptTruth& attempt, Nanosecond
   return actual;
 }
 
+Int128 Auditor::charged_to(const std::string& attempt_id) {
+  Wide charged = 0;
+  for (const Row& row : rows("SELECT billed_cost_units, billed_cost_picos FROM charges WHERE "
+                             "attempt_id='" +
+                             attempt_id + "'")) {
+    charged += picos(row[0], row[1]);
+  }
+  return charged;
+}
+
 // Metered overspend is at most the stated bound, summed over what really ran.
 void Auditor::check_overspend() {
   for (const Row& row : rows("SELECT b.budget_id, sum(overspent_units), sum(overspent_picos) FROM "
@@ -174,13 +184,12 @@ void Auditor::check_overspend() {
                              "sum(overspent_picos) > 0")) {
     Wide bound = 0;
     std::string parts;
-    bool is_known = true;
     for (const Row& link : rows("SELECT attempt_id, settled_ns FROM attempt_budgets JOIN accounts "
                                 "USING (attempt_id) WHERE budget_id='" +
                                 row[0] + "'")) {
       const auto found = truth_.attempts.find(link[0]);
       if (found == truth_.attempts.end()) {
-        is_known = false;  // it died inside its start: nobody knows when
+        bound += charged_to(link[0]);  // it died inside its start: nobody knows when
         continue;
       }
       const pulse::PageInfo& info = found->second.info;
@@ -191,7 +200,7 @@ void Auditor::check_overspend() {
       parts += "; " + link[0] + " gap " + in_seconds(actual.check_gap) + ", stop " +
                in_seconds(actual.stop_time) + ": " + own.str();
     }
-    if (const Wide overspent = picos(row[1], row[2]); is_known && overspent > bound) {
+    if (const Wide overspent = picos(row[1], row[2]); overspent > bound) {
       fail(row[0] + " is overspent by " + shown(overspent) + ", the bound is " + shown(bound) +
            parts);
     }

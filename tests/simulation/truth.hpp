@@ -54,7 +54,8 @@ struct Truth {
   std::map<std::string, AttemptTruth> attempts;
   std::vector<Acknowledged> acknowledged;
   std::uint64_t boot = 1;
-  bool was_ledger_away = false;        ///< of an agent that then knew no ladder and began it anew
+  /// When an agent last could not use the ledger: one that began then knew of no ladder.
+  std::optional<Nanoseconds> ledger_away_at;
   std::vector<std::uint64_t> serving;  ///< processes whose agent serves
 
   /// The newest attempt that the process owns or reports for; null: none.
