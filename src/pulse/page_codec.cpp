@@ -7,6 +7,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/pulse/page.hpp"
+#include "pulse/page_checksum.hpp"
 #include "pulse/shared_bytes.hpp"
 
 namespace finops::pulse {
@@ -22,18 +23,6 @@ struct Header {
   std::uint32_t reserved;
 };
 constexpr std::size_t kPayloadCapacity = sizeof(StaticPart) - sizeof(Header);
-
-// CRC-32 (IEEE 802.3), bit by bit: a page is written once, so a table is not worth its place.
-std::uint32_t crc32(const char* bytes, std::size_t size) noexcept {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (std::size_t i = 0; i < size; ++i) {
-    crc ^= static_cast<unsigned char>(bytes[i]);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-    }
-  }
-  return ~crc;
-}
 
 class Writer {
  public:

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "agent_support.hpp"
+#include "pulse/page_checksum.hpp"
 
 namespace finops::agent {
 namespace {
@@ -18,22 +19,10 @@ namespace {
 constexpr std::int64_t kExtremes[] = {std::numeric_limits<std::int64_t>::min(), -1, 0, 1,
                                       std::numeric_limits<std::int64_t>::max()};
 
-/// The checksum of the static part, computed a second time: whoever forges a page knows it.
-std::uint32_t crc32_of(const char* bytes, std::size_t size) {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (std::size_t i = 0; i < size; ++i) {
-    crc ^= static_cast<unsigned char>(bytes[i]);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-    }
-  }
-  return ~crc;
-}
-
 void seal(pulse::StaticPart& part) {
   std::uint32_t size = 0;
   std::memcpy(&size, part.bytes.data() + 12, sizeof size);
-  const std::uint32_t sum = crc32_of(part.bytes.data() + 24, size);
+  const std::uint32_t sum = pulse::crc32(part.bytes.data() + 24, size);
   std::memcpy(part.bytes.data() + 16, &sum, sizeof sum);
 }
 

@@ -18,6 +18,7 @@
 #include "finops/pulse/agreement.hpp"
 #include "finops/pulse/own_page.hpp"
 #include "finops/pulse/scanner.hpp"
+#include "pulse/page_checksum.hpp"
 #include "support.hpp"
 
 namespace finops::pulse {
@@ -33,17 +34,6 @@ using testing::TempDir;
 
 // --- versions ------------------------------------------------------------------------------------
 
-std::uint32_t crc32_of(const char* bytes, std::size_t size) {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (std::size_t i = 0; i < size; ++i) {
-    crc ^= static_cast<unsigned char>(bytes[i]);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-    }
-  }
-  return ~crc;
-}
-
 /// The header's fields as a page has them: magic, version, payload size, checksum.
 StaticPart with_version(const PageInfo& info, std::uint32_t version, std::uint32_t cut_bytes) {
   StaticPart part{};
@@ -51,7 +41,7 @@ StaticPart with_version(const PageInfo& info, std::uint32_t version, std::uint32
   std::uint32_t size = 0;
   std::memcpy(&size, part.bytes.data() + 12, sizeof size);
   size -= cut_bytes;
-  const std::uint32_t checksum = crc32_of(part.bytes.data() + 24, size);
+  const std::uint32_t checksum = crc32(part.bytes.data() + 24, size);
   std::memcpy(part.bytes.data() + 8, &version, sizeof version);
   std::memcpy(part.bytes.data() + 12, &size, sizeof size);
   std::memcpy(part.bytes.data() + 16, &checksum, sizeof checksum);

@@ -1,24 +1,14 @@
 // pages.hpp - makes live pages out of fuzz input.
 //
-// Owns: page_of. Does not own: the layout (finops/pulse/page.hpp); the checksum is written down a
-// second time here, so that inputs come past it.
+// Owns: fill_page and its parts. Does not own: the layout (finops/pulse/page.hpp), the checksum,
+// which inputs have right so that they come past it (pulse/page_checksum.hpp).
 #pragma once
 
 #include "finops/pulse/page.hpp"
 #include "fuzz.hpp"
+#include "pulse/page_checksum.hpp"
 
 namespace finops::fuzz {
-
-inline std::uint32_t crc32(const char* bytes, std::size_t size) noexcept {
-  std::uint32_t crc = 0xFFFFFFFFU;
-  for (std::size_t i = 0; i < size; ++i) {
-    crc ^= static_cast<unsigned char>(bytes[i]);
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
-    }
-  }
-  return ~crc;
-}
 
 /// Any page's fields: well-formed ids, and numbers and texts as the bytes say.
 inline pulse::PageInfo info_of(Bytes& bytes, const std::string& attempt_id) {
@@ -65,7 +55,7 @@ inline void fill_fixed(Bytes& bytes, const std::string& attempt_id, pulse::Stati
         static_cast<std::uint32_t>(std::min({std::size_t{bytes.raw<std::uint16_t>()}, bytes.left(),
                                              part.bytes.size() - kHeader}));
     bytes.copy_to(part.bytes.data() + kHeader, size);
-    const std::uint32_t sum = crc32(part.bytes.data() + kHeader, size);
+    const std::uint32_t sum = pulse::crc32(part.bytes.data() + kHeader, size);
     std::memcpy(part.bytes.data(), "FINOPSPG", 8);
     std::memcpy(part.bytes.data() + 8, &version, 4);
     std::memcpy(part.bytes.data() + 12, &size, 4);
