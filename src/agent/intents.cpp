@@ -14,6 +14,7 @@
 #include <ctime>
 
 #include "agent/same_file.hpp"
+#include "finops/base/description_lock.hpp"
 #include "finops/base/durable.hpp"
 #include "finops/base/error.hpp"
 #include "finops/base/private_file.hpp"
@@ -98,15 +99,15 @@ DecisionRecord from_raw(const RawRecord& raw) {
   return intent;
 }
 
-// An open-file-description lock on one byte: agents in one process exclude each other as well.
+// One byte of the file, while it lives.
 class ByteLock {
  public:
   ByteLock(int descriptor, off_t byte) : descriptor_(descriptor), byte_(byte) {}
-  ~ByteLock() { (void)set(F_UNLCK); }
+  ~ByteLock() { unlock_description(descriptor_, byte_, 1); }
   ByteLock(const ByteLock&) = delete;
   ByteLock& operator=(const ByteLock&) = delete;
 
-  [[nodiscard]] bool try_lock() const { return set(F_WRLCK); }
+  [[nodiscard]] bool try_lock() const { return try_lock_description(descriptor_, byte_, 1); }
   // A holder that was stopped in the middle must not stop us for ever. A busy one lets go between
   // two records only for a moment: asked often, for as long as for the ledger's lock.
   [[nodiscard]] bool lock_soon() const {
@@ -121,14 +122,6 @@ class ByteLock {
   }
 
  private:
-  [[nodiscard]] bool set(short type) const {
-    struct flock lock{};
-    lock.l_type = type;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = byte_;
-    lock.l_len = 1;
-    return fcntl(descriptor_, F_OFD_SETLK, &lock) == 0;
-  }
   int descriptor_;
   off_t byte_;
 };

@@ -8,6 +8,7 @@
 #include "agent/intents.hpp"
 #include "agent/orphans.hpp"
 #include "agent/watched.hpp"
+#include "finops/base/description_lock.hpp"
 #include "finops/base/error.hpp"
 #include "finops/base/planted.hpp"
 #include "finops/base/private_file.hpp"
@@ -31,12 +32,7 @@ bool Agent::try_serve() {
                    "the agent's lock cannot be taken: " + file.why);
     lock_descriptor_ = file.descriptor;
   }
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  // An OFD lock: two agents in one process exclude each other as well.
-  if (fcntl(lock_descriptor_, F_OFD_SETLK, &lock) != 0 &&
-      !planted::is_on(planted::Bug::TwoAgents)) {
+  if (!try_lock_description(lock_descriptor_) && !planted::is_on(planted::Bug::TwoAgents)) {
     return false;
   }
   std::uint64_t epoch = 0;
@@ -56,12 +52,7 @@ void Agent::release_lock() noexcept {
   if (lock_descriptor_ < 0) {
     return;
   }
-  struct flock lock{};
-  lock.l_type = F_UNLCK;
-  lock.l_whence = SEEK_SET;
-  // Said aloud: a child that another thread forked meanwhile holds a copy of the descriptor, and
-  // would keep every agent from serving for as long as it lives.
-  (void)fcntl(lock_descriptor_, F_OFD_SETLK, &lock);
+  unlock_description(lock_descriptor_);
   close(lock_descriptor_);
   lock_descriptor_ = -1;
 }

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "finops/base/description_lock.hpp"
 #include "finops/base/error.hpp"
 #include "finops/base/private_file.hpp"
 #include "finops/pulse/own_page.hpp"
@@ -27,11 +28,7 @@ bool GroupFile::try_lock() {
   const PrivateFile file = open_private_file(path_, O_RDWR | O_CREAT);
   FINOPS_REQUIRE(file.is_open(), ErrorCode::SystemFailure, "cannot open " + file.why);
   descriptor_ = file.descriptor;
-  struct flock lock{};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  // An OFD lock: two threads of one process exclude each other as well.
-  if (fcntl(descriptor_, F_OFD_SETLK, &lock) != 0) {
+  if (!try_lock_description(descriptor_)) {
     close(descriptor_);
     descriptor_ = -1;
     return false;
@@ -51,11 +48,7 @@ void GroupFile::unlock() {
   if (descriptor_ < 0) {
     return;
   }
-  struct flock lock{};
-  lock.l_type = F_UNLCK;
-  lock.l_whence = SEEK_SET;
-  // Said aloud: a child that another thread forked meanwhile holds a copy of the descriptor.
-  (void)fcntl(descriptor_, F_OFD_SETLK, &lock);
+  unlock_description(descriptor_);
   close(descriptor_);
   descriptor_ = -1;
 }
