@@ -102,6 +102,19 @@ class AgentRounds : public ::testing::Test {
     return info;
   }
 
+  /// The same under a budget of its experiment with this limit; its silence concerns nobody.
+  [[nodiscard]] pulse::PageInfo page_with_budget(const std::string& run_id, Money limit,
+                                                 bool is_hard = true) const {
+    BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
+    budget.is_hard = is_hard;
+    ledger()->ensure_budget(budget, testing::terms_of(limit));
+    pulse::PageInfo info = page_of(run_id);
+    info.budget_id = budget.budget_id.str();
+    info.is_hard_budget = is_hard;
+    info.silence_limit = hours{1};
+    return info;
+  }
+
   /// A child that holds the page until a signal ends it. `ignored` is a signal that does not.
   std::unique_ptr<Child> hold(const pulse::PageInfo& info, int ignored = 0) {
     return std::make_unique<Child>([&](const std::function<void()>& say_ready) -> int {

@@ -27,19 +27,6 @@ class LedgerApprovals : public LedgerConformance {
     ledger().ensure_budget(budget, terms);
   }
 
-  static BudgetRequest request_of(const std::string& id, const std::string& budget_id, Money amount,
-                                  UtcTime expires_at = {}) {
-    BudgetRequest request;
-    request.request_id = RequestId{id};
-    request.budget_id = BudgetId{budget_id};
-    request.amount = amount;
-    request.who = "ada";
-    request.why = "one more epoch";
-    request.requested_at = example_time();
-    request.expires_at = expires_at;
-    return request;
-  }
-
   std::string rule(const std::string& id, bool is_approved, const std::string& who, UtcTime now) {
     return code_of([&] { ledger().rule_request(RequestId{id}, is_approved, who, "answer", now); });
   }
@@ -54,7 +41,7 @@ class LedgerApprovals : public LedgerConformance {
 TEST_P(LedgerApprovals, ARequestIsWhatItWasFirst) {
   make("team:a", usd("10"));
   make("team:b", usd("10"));
-  const BudgetRequest first = request_of("r1", "team:a", usd("1"));
+  const BudgetRequest first = example_request("r1", "team:a", usd("1"));
   ledger().add_request(first);
   const auto expect_fixed = [&] {
     EXPECT_EQ(code_of([&] { ledger().add_request(first); }), "none");
@@ -83,7 +70,7 @@ TEST_P(LedgerApprovals, ARequestIsWhatItWasFirst) {
 // in one month, approved once more in the next.
 TEST_P(LedgerApprovals, AReplayInTheNextPeriodRaisesNothing) {
   make("team:a", usd("10"), "month");
-  ledger().add_request(request_of("r1", "team:a", usd("5")));
+  ledger().add_request(example_request("r1", "team:a", usd("5")));
   const UtcTime later = example_time() + 40 * kDay;
   EXPECT_EQ(rule("r1", true, "grace", example_time()), "none");
   EXPECT_EQ(rule("r1", true, "grace", later), "none");
@@ -96,7 +83,7 @@ TEST_P(LedgerApprovals, AReplayInTheNextPeriodRaisesNothing) {
 // somebody else approves, denies and changes the approvers; then the one who may.
 TEST_P(LedgerApprovals, OnlyApproversAnswer) {
   make("team:a", usd("10"));
-  ledger().add_request(request_of("r1", "team:a", usd("5")));
+  ledger().add_request(example_request("r1", "team:a", usd("5")));
   for (const char* who : {"ada", "mallory", "", "grace ", "Grace", "grace,mallory"}) {
     EXPECT_EQ(rule("r1", true, who, example_time()), "NotEntitled") << who;
     EXPECT_EQ(rule("r1", false, who, example_time()), "NotEntitled") << who;
@@ -143,9 +130,9 @@ TEST_P(LedgerApprovals, AMergeBringsNoApproval) {
   BudgetRecord budget = example_budget("team:a");
   budget.scope = BudgetScope::Team;
   other->ensure_budget(budget, terms_of(usd("10")));
-  other->add_request(request_of("r1", "team:a", usd("100")));
+  other->add_request(example_request("r1", "team:a", usd("100")));
   other->rule_request(RequestId{"r1"}, true, "mallory", "", example_time());
-  ledger().add_request(request_of("r1", "team:a", usd("1")));
+  ledger().add_request(example_request("r1", "team:a", usd("1")));
   TempDir folder;
   other->copy_to(folder / "other.db");
   for (int i = 0; i < 2; ++i) {
@@ -164,7 +151,7 @@ TEST_P(LedgerApprovals, AMergeBringsNoApproval) {
 TEST_P(LedgerApprovals, AnApprovalThatOverflowsChangesNothing) {
   const Money limit = usd("9223372036854775807.999999999999");
   make("team:a", limit);
-  ledger().add_request(request_of("r1", "team:a", usd("0.000000000001")));
+  ledger().add_request(example_request("r1", "team:a", usd("0.000000000001")));
   EXPECT_EQ(rule("r1", true, "grace", example_time()), "Overflow");
   EXPECT_EQ(limit_at("team:a", example_time()), limit);
   EXPECT_FALSE(ledger().requests()[0].ruling.has_value());

@@ -50,15 +50,7 @@ class LedgerHierarchy : public LedgerConformance {
 
   void ask(const std::string& id, const std::string& budget_id, Money amount,
            UtcTime expires_at = {}) {
-    BudgetRequest request;
-    request.request_id = RequestId{id};
-    request.budget_id = BudgetId{budget_id};
-    request.amount = amount;
-    request.who = "ada";
-    request.why = "one more epoch";
-    request.requested_at = example_time();
-    request.expires_at = expires_at;
-    ledger().add_request(request);
+    ledger().add_request(testing::example_request(id, budget_id, amount, expires_at));
   }
 
   std::string rule(const std::string& id, bool is_approved, const std::string& who = "grace",

@@ -252,6 +252,20 @@ inline BudgetRecord example_budget(const std::string& budget_id) {
   return budget;
 }
 
+/// Ada asks for more.
+inline BudgetRequest example_request(const std::string& id, const std::string& budget_id,
+                                     Money amount, UtcTime expires_at = {}) {
+  BudgetRequest request;
+  request.request_id = RequestId{id};
+  request.budget_id = BudgetId{budget_id};
+  request.amount = amount;
+  request.who = "ada";
+  request.why = "one more epoch";
+  request.requested_at = example_time();
+  request.expires_at = expires_at;
+  return request;
+}
+
 /// The static part of a page of the calling process, started at `now`.
 inline pulse::PageInfo example_page(const std::string& run_id, const ClockReading& now) {
   pulse::PageInfo info;

@@ -213,11 +213,7 @@ TEST_F(AgentRounds, SettlesAPageOfAnEarlierBoot) {
 // Goal: a run that is still in `init` is left to it: it is refused by itself if its budget is used
 // up, and not killed. Method: a page of a hard budget of nothing that the ledger does not know yet.
 TEST_F(AgentRounds, ARunThatBeginsIsNotStoppedForMoney) {
-  BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-  ledger()->ensure_budget(budget, testing::terms_of(usd("0")));
-  pulse::PageInfo info = page_of("run1");
-  info.budget_id = budget.budget_id.str();
-  info.silence_limit = hours{1};
+  pulse::PageInfo info = page_with_budget("run1", usd("0"));
   const std::unique_ptr<Child> child = hold(info);
   const auto agent = make_guard(agent_options());
   EXPECT_TRUE(rounds(*agent, seconds{5}).decisions.empty());
@@ -229,11 +225,7 @@ TEST_F(AgentRounds, ARunThatBeginsIsNotStoppedForMoney) {
 // Goal: a run is paused within its budget. Method: 60 USD at 1 USD a second, a reserve of 6 s: the
 // agent renews its leases, tells it at 54 s and stops it half-way to the end, one look early.
 TEST_F(AgentRounds, PausesARunWithinItsBudget) {
-  BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-  ledger()->ensure_budget(budget, testing::terms_of(usd("60")));
-  pulse::PageInfo info = page_of("run1");
-  info.budget_id = budget.budget_id.str();
-  info.silence_limit = hours{1};
+  pulse::PageInfo info = page_with_budget("run1", usd("60"));
   info.lease_term = seconds{10};
   info.check_gap = seconds{1};
   info.stop_time = seconds{4};
@@ -251,7 +243,7 @@ TEST_F(AgentRounds, PausesARunWithinItsBudget) {
   ASSERT_EQ(last.concluded.size(), 1U);
   EXPECT_EQ(last.concluded[0].status, RunStatus::PAUSED);
   const BudgetAccounts after =
-      ledger()->budget(budget.budget_id, testing::example_time()).value().accounts;
+      ledger()->budget(BudgetId{info.budget_id}, testing::example_time()).value().accounts;
   EXPECT_EQ(after.overspent, usd("0"));
   EXPECT_EQ(after.spent, usd("57"));
   EXPECT_EQ(after.held, usd("0"));
@@ -260,17 +252,13 @@ TEST_F(AgentRounds, PausesARunWithinItsBudget) {
 
 // Goal: an approval in time lets the run go on. Method: the limit rises after CHECKPOINT.
 TEST_F(AgentRounds, AnApprovalTakesTheDirectiveBack) {
-  BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-  ledger()->ensure_budget(budget, testing::terms_of(usd("40")));
-  pulse::PageInfo info = page_of("run1");
-  info.budget_id = budget.budget_id.str();
-  info.silence_limit = hours{1};
+  pulse::PageInfo info = page_with_budget("run1", usd("40"));
   const std::unique_ptr<Child> child = hold(info);
   const auto agent = make_agent();
   ASSERT_TRUE(agent->try_serve());
   rounds(*agent, seconds{7});
   ASSERT_EQ(directive_of("run1"), "CHECKPOINT") << "a reserve of 36 s is all that is left";
-  ledger()->change_terms(budget.budget_id, testing::terms_of(usd("400")), "grace", "go on",
+  ledger()->change_terms(BudgetId{info.budget_id}, testing::terms_of(usd("400")), "grace", "go on",
                          clock_.now().utc);
   rounds(*agent, seconds{2});
   EXPECT_EQ(directive_of("run1"), "CONTINUE");

@@ -199,13 +199,7 @@ class AgentWithoutLedger : public AgentRounds {
   }
   /// A run at 1 USD a second with leases of 10 s and a reserve of 6 s, under a budget of 1,000 USD.
   pulse::PageInfo budgeted(const std::string& run_id, bool is_hard) {
-    const std::string budget_id = "experiment:vision/resnet";
-    BudgetRecord budget = testing::example_budget(budget_id);
-    budget.is_hard = is_hard;
-    ledger()->ensure_budget(budget, testing::terms_of(usd("1000")));
-    pulse::PageInfo info = page_of(run_id);
-    info.budget_id = budget_id;
-    info.is_hard_budget = is_hard;
+    pulse::PageInfo info = page_with_budget(run_id, usd("1000"), is_hard);
     info.is_command = true;
     info.lease_term = seconds{10};
     info.check_gap = seconds{1};

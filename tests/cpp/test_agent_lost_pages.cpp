@@ -17,12 +17,8 @@ class AgentLostPages : public AgentRounds {
  protected:
   /// A run of this host that the agent has charged for 30 s, with a budget of 100 USD.
   std::unique_ptr<Child> begin(Agent& agent, const std::string& host) {
-    const BudgetRecord budget = testing::example_budget("experiment:vision/resnet");
-    ledger()->ensure_budget(budget, testing::terms_of(usd("100")));
-    pulse::PageInfo info = page_of("run1");
-    info.budget_id = budget.budget_id.str();
+    pulse::PageInfo info = page_with_budget("run1", usd("100"));
     info.host = host;
-    info.silence_limit = hours{1};
     std::unique_ptr<Child> child = hold(info);
     rounds(agent, seconds{31});
     EXPECT_EQ(attempt_of("run1").account_state, "OPEN");
