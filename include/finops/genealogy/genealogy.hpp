@@ -1,0 +1,193 @@
+// genealogy.hpp - what a model really cost: named nodes, their facts, and the questions to them.
+//
+// Owns: Genealogy: names, pending nodes, statuses, what needs what, full cost, contributors, groups
+// and differences. Does not own: the walks (cost_graph.hpp), shares of cost that add up to the total
+// (credit.hpp), where the records come from (ledger, or lines of text).
+// Invariants: one currency per graph, amounts in others are listed and never added; each node is
+// counted once; unknown cost is counted as unknown, never as zero.
+//
+// What needs what, from the sentences that people record:
+//   model was produced by run   -> the model needs the run
+//   run read dataset            -> the run needs the dataset
+//   run nested_in sweep         -> the sweep needs the run: a whole needs its parts
+//   B forked_from A, A retried_as B, M deployed_as E -> B needs A, E needs M
+// Who takes something out of a piece of work paid for all of it: what a trial produced, and what
+// forked from a trial, needs the widest enclosing run that does not itself need the taker. So a
+// model that one of 200 trials produced cost the whole sweep.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "finops/genealogy/cost_graph.hpp"
+#include "finops/money/money.hpp"
+#include "finops/record/lineage.hpp"
+
+namespace finops::genealogy {
+
+/// How what was spent turned out. A node without a status counts as Good.
+enum class Outcome { Good, Failed, Preempted, Running };
+inline constexpr int kOutcomeCount = 4;
+/// "good", "failed", "preempted", "running".
+[[nodiscard]] std::string_view outcome_name(Outcome outcome) noexcept;
+/// FAILED and KILLED are Failed, PREEMPTED is Preempted, RUNNING and PAUSED are Running.
+[[nodiscard]] Outcome outcome_of_status(std::string_view status) noexcept;
+
+/// A cost by how it turned out.
+struct CostSum {
+  std::array<Money, kOutcomeCount> by_outcome;
+  std::int64_t node_count = 0;
+  std::int64_t unpriced_count = 0;  ///< nodes whose cost is not known: the sum is a lower bound
+  std::int64_t other_currency_count = 0;  ///< nodes with costs in another currency, not in the sum
+
+  explicit CostSum(Currency currency)
+      : by_outcome{Money::zero(currency), Money::zero(currency), Money::zero(currency),
+                   Money::zero(currency)} {}
+  [[nodiscard]] Money total() const;
+  [[nodiscard]] Money of(Outcome outcome) const {
+    return by_outcome.at(static_cast<std::size_t>(outcome));
+  }
+};
+
+/// What a refused record is told: which one, and why. A cycle's path is in the reason.
+struct Refusal {
+  std::size_t position = 0;  ///< in the records' own vector, in the order given
+  std::string record;        ///< the record in words: "run:a read dataset:d"
+  std::string reason;
+};
+
+/// One node as a report shows it.
+struct NodeView {
+  NodeId node_id;
+  NodeKind kind = NodeKind::Run;
+  std::string label;
+  std::string status;  ///< empty: none known
+  Outcome outcome = Outcome::Good;
+  std::string user_name;
+  std::string cluster;
+  UtcTime created_at{};     ///< epoch: unknown
+  bool is_pending = false;  ///< only edges or costs name it
+  bool is_unpriced = false;
+  Money own_cost;
+};
+
+/// A piece of work, data or result that a node needs, with all of its parts.
+struct Contributor {
+  NodeId node_id;  ///< the widest whole: a sweep, not its trials
+  CostSum cost;    ///< of it and its parts, as far as the asked node needs them
+  /// From the asked node to this one, both included.
+  std::vector<NodeId> path;
+};
+
+/// Two closures side by side: only in one, only in the other, in both.
+struct Difference {
+  CostSum only_first;
+  CostSum only_second;
+  CostSum both;
+  std::vector<Contributor> first_contributors;   ///< of what is only in the first
+  std::vector<Contributor> second_contributors;  ///< of what is only in the second
+};
+
+enum class GroupBy { Kind, Status, User, Cluster };
+/// Throws Error(InvalidArgument) unless "kind", "status", "user" or "cluster".
+[[nodiscard]] GroupBy parse_group_by(std::string_view name);
+
+struct Group {
+  std::string name;  ///< empty: unknown
+  CostSum cost;
+};
+
+/// A node in a tree of what it needs (or of what came from it). A node that stands elsewhere in the
+/// tree already is a repetition: no children, and its cost is counted there.
+struct TreeNode {
+  NodeView view;
+  std::int64_t depth = 0;       ///< 0: the root; the nodes are in the order of a walk, parents first
+  std::int64_t parent = -1;     ///< position in the vector; -1: the root
+  std::string relation;         ///< to its parent, in words: "produced by", "read", "part of"
+  std::optional<std::int64_t> step;
+  bool is_repetition = false;
+  std::int64_t hidden_child_count = 0;  ///< children cut off by the limits
+  CostSum subtree_cost;  ///< of all nodes counted at or below it: adds up, each node once
+};
+
+struct TreeLimits {
+  std::int64_t longest_depth = 1'000'000;
+  std::int64_t most_nodes = 1'000'000;
+};
+
+/// Something a person should look at; nothing was changed because of it.
+struct Problem {
+  NodeId node_id;
+  std::string text;  ///< "started 3 s before run:a, which it forked from: clocks differ"
+};
+
+class Genealogy {
+ public:
+  explicit Genealogy(Currency currency);
+  ~Genealogy();
+  Genealogy(Genealogy&&) noexcept;
+  Genealogy& operator=(Genealogy&&) noexcept;
+  Genealogy(const Genealogy&) = delete;
+  Genealogy& operator=(const Genealogy&) = delete;
+
+  /// Takes records in; edges may come before their nodes. Returns what was refused: other facts
+  /// under a known id, a sentence that makes no sense (dataset read run), a cycle (with its path),
+  /// an own cost that leaves the range. The rest counts. The same record again is a no-op.
+  std::vector<Refusal> add(const LineageRecords& records);
+
+  [[nodiscard]] Currency currency() const noexcept;
+  [[nodiscard]] std::size_t node_count() const noexcept;
+  [[nodiscard]] std::size_t edge_count() const noexcept;
+  /// All node ids, in the order of their first mention.
+  [[nodiscard]] std::vector<NodeId> node_ids() const;
+  [[nodiscard]] bool contains(const NodeId& node_id) const;
+  /// Error(NotFound), with the nearest names, if the graph has no such node. So do all below.
+  [[nodiscard]] NodeView node(const NodeId& node_id) const;
+  /// Nodes that only edges, costs or statuses name.
+  [[nodiscard]] std::vector<NodeId> pending() const;
+  /// Clocks that differ between a node and what it needs, costs in other currencies, negative sums.
+  [[nodiscard]] std::vector<Problem> problems() const;
+  /// What the whole graph cost.
+  [[nodiscard]] CostSum total_cost() const;
+
+  [[nodiscard]] CostSum own_cost(const NodeId& node_id) const;
+  /// Of the node and all that it needs, each once.
+  [[nodiscard]] CostSum full_cost(const NodeId& node_id) const;
+  /// Of the node and all that came from it, each once.
+  [[nodiscard]] CostSum cost_from(const NodeId& node_id) const;
+  /// What the node's full cost (or the cost from it) consists of, largest first.
+  [[nodiscard]] std::vector<Contributor> contributors(const NodeId& node_id,
+                                                      Direction direction) const;
+  [[nodiscard]] Difference difference(const NodeId& first, const NodeId& second) const;
+  /// The full cost in groups, largest first.
+  [[nodiscard]] std::vector<Group> grouped(const NodeId& node_id, GroupBy group_by) const;
+  [[nodiscard]] std::vector<TreeNode> tree(const NodeId& node_id, Direction direction,
+                                           TreeLimits limits) const;
+
+  // For credit.hpp and value.hpp.
+
+  [[nodiscard]] const CostGraph& graph() const noexcept;
+  [[nodiscard]] NodeIndex index_of(const NodeId& node_id) const;
+  [[nodiscard]] const NodeId& id_of(NodeIndex node) const;
+  /// The outermost run that a node is nested in, or the node itself.
+  [[nodiscard]] NodeIndex whole_of(NodeIndex node) const;
+  /// Models and endpoints that survive and are not only deployed as another one that does.
+  [[nodiscard]] std::vector<NodeIndex> surviving_results() const;
+  /// The newest status; empty: none.
+  [[nodiscard]] std::string_view status_of(NodeIndex node) const;
+  [[nodiscard]] UtcTime created_at(NodeIndex node) const;
+  [[nodiscard]] std::span<const NodeUse> uses() const noexcept;
+  [[nodiscard]] std::span<const BusinessValue> values() const noexcept;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace finops::genealogy
