@@ -192,7 +192,7 @@ CostGraph::Memory CostGraph::memory() const noexcept {
   memory.node_bytes =
       graph_->nodes.capacity() * sizeof(NodeRecord) + graph_->rank_of_id.capacity() * sizeof(Rank);
   memory.edge_bytes = bytes_of_waiting(*graph_);
-  for (const std::vector<Rank>& targets : graph_->targets) {
+  for (const LargeVector<Rank>& targets : graph_->targets) {
     memory.edge_bytes += targets.capacity() * sizeof(Rank);
   }
   return memory;

@@ -68,7 +68,7 @@ class Placer {
 
 /// Adjacency by rank, each list sorted and without duplicates.
 void set_upstream(DenseGraph& graph, const Adjacency& upstream, const TopologicalOrder& order) {
-  std::vector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
+  LargeVector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
   targets.resize(upstream.targets.size());
   std::size_t size = 0;
   for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
@@ -93,9 +93,9 @@ void set_upstream(DenseGraph& graph, const Adjacency& upstream, const Topologica
 void set_downstream(DenseGraph& graph) {
   constexpr std::size_t kUp = index_of(Direction::Upstream);
   constexpr std::size_t kDown = index_of(Direction::Downstream);
-  std::vector<NodeRecord>& nodes = graph.nodes;
-  const std::vector<Rank>& upstream = graph.targets[kUp];
-  std::vector<std::uint32_t> next(nodes.size() + 1);
+  LargeVector<NodeRecord>& nodes = graph.nodes;
+  const LargeVector<Rank>& upstream = graph.targets[kUp];
+  LargeVector<std::uint32_t> next(nodes.size() + 1, 0);
   for (const Rank needed : upstream) {
     ++next[needed + 1];
   }
@@ -119,7 +119,7 @@ Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
   const std::size_t node_count = source.graph.node_count();
   Adjacency adjacency;
   // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
-  adjacency.begins.resize(node_count + 2);
+  adjacency.begins.resize(node_count + 2, 0);
   std::size_t edge_count = 0;
   source.for_each([&](Need need) {
     ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];

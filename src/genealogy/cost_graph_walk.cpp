@@ -93,7 +93,8 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
         const auto rank = static_cast<Rank>(static_cast<std::size_t>(word) * kBits +
                                             static_cast<std::size_t>(std::countr_zero(found)));
         visit(rank);
-        graph.for_each_neighbour(rank, direction, [bits](Rank target) {
+        graph.for_each_neighbour(rank, direction, [&graph, bits](Rank target) {
+          prefetch(&graph.nodes[target]);
           bits[target / kBits] |= std::uint64_t{1} << target % kBits;
         });
       }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "finops/genealogy/cost_graph.hpp"
+#include "genealogy/large_vector.hpp"
 
 namespace finops::genealogy {
 
@@ -39,9 +40,9 @@ static_assert(sizeof(NodeRecord) == 32);
 
 struct DenseGraph {
   /// By rank; one more at the end says where the edges of the last one end.
-  std::vector<NodeRecord> nodes{1};
-  std::vector<Rank> rank_of_id;
-  std::array<std::vector<Rank>, 2> targets;  ///< by direction
+  LargeVector<NodeRecord> nodes = LargeVector<NodeRecord>(1);
+  LargeVector<Rank> rank_of_id;
+  std::array<LargeVector<Rank>, 2> targets;  ///< by direction
 
   /// Single edges since the last merge, by direction and rank.
   std::array<std::unordered_map<Rank, std::vector<Rank>>, 2> waiting;
