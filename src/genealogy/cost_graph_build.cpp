@@ -112,6 +112,17 @@ void set_downstream(DenseGraph& graph) {
   }
 }
 
+void set_few_edges(DenseGraph& graph) {
+  for (std::size_t rank = 0; rank + 1 < graph.nodes.size(); ++rank) {
+    NodeRecord& record = graph.nodes[rank];
+    for (std::size_t side = 0; side < record.few_edges.size(); ++side) {
+      const std::uint32_t count = graph.nodes[rank + 1].edges_begin[side] - record.edges_begin[side];
+      record.few_edges[side] =
+          static_cast<std::uint8_t>(std::min<std::uint32_t>(count, kManyEdges));
+    }
+  }
+}
+
 }  // namespace
 
 Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
@@ -174,10 +185,11 @@ std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs)
   rebuilt.nodes.resize(order.ids.size() + 1);
   for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
     rebuilt.nodes[rank] = graph.nodes[graph.rank_of_id[order.ids[rank]]];
-    rebuilt.nodes[rank].has_waiting = {};
+    rebuilt.nodes[rank].waiting_sides = 0;
   }
   set_upstream(rebuilt, upstream, order);
   set_downstream(rebuilt);
+  set_few_edges(rebuilt);
   rebuilt.rank_of_id = std::move(order.ranks);
   graph = std::move(rebuilt);
   return refused;
