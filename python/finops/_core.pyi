@@ -38,6 +38,9 @@ from ._core_budgets import (
 from ._core_budgets import (
     TelemetryWindow as TelemetryWindow,
 )
+from ._core_genealogy import (
+    CostGraph as CostGraph,
+)
 
 __version__: str
 EXIT_PAUSED: int
