@@ -13,14 +13,18 @@ namespace finops::testing {
 
 class LedgerLineage : public LedgerConformance {
  protected:
+  void SetUp() override {  // nothing is in it yet
+    store_ = GetParam().make_store();
+    ledger_ = store_->open();
+  }
+
   [[nodiscard]] LineageRecords all() { return ledger().lineage(UtcTime::max()); }
 
   static std::set<std::string> sentences(const LineageRecords& records) {
     std::set<std::string> words;
     for (const LineageEdge& edge : records.edges) {
       const bool is_new =
-          words
-              .insert(sentence(edge) + (edge.step ? " at " + std::to_string(*edge.step) : ""))
+          words.insert(sentence(edge) + (edge.step ? " at " + std::to_string(*edge.step) : ""))
               .second;
       EXPECT_TRUE(is_new) << sentence(edge);
     }
@@ -150,8 +154,8 @@ TEST_P(LedgerLineage, RefusesOtherContent) {
   EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].source = "guess"; }));
   EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].valid_to = {}; }));
   LineageRecords later = example_lineage();
-  for (UtcTime* time : {&later.edges[0].recorded_at, &later.uses[0].recorded_at,
-                        &later.values[0].recorded_at}) {
+  for (UtcTime* time :
+       {&later.edges[0].recorded_at, &later.uses[0].recorded_at, &later.values[0].recorded_at}) {
     *time += std::chrono::hours{1};
   }
   EXPECT_NO_THROW(ledger().add_lineage(later));
@@ -228,20 +232,16 @@ TEST_P(LedgerLineage, TellsWhatTheLedgerKnows) {
   make_attempt("trial", "t-2", start + std::chrono::hours{2}, 30, RunStatus::FINISHED);
   const LineageRecords found = all();
   EXPECT_EQ(sentences(found),
-            (std::set<std::string>{"experiment:vision/resnet nested_in project:vision",
-                                   "experiment:vision/evaluation nested_in project:vision",
-                                   "run:sweep nested_in experiment:vision/resnet",
-                                   "run:trial nested_in run:sweep",
-                                   "run:eval nested_in experiment:vision/evaluation",
-                                   "run:eval nested_in run:sweep",
-                                   "run:fork nested_in experiment:vision/resnet",
-                                   "run:fork forked_from run:trial at 100",
-                                   "attempt:t-1 nested_in run:trial",
-                                   "attempt:t-2 nested_in run:trial",
-                                   "attempt:t-1 retried_as attempt:t-2",
-                                   "attempt:t-2 read checkpoint:t-1/2",
-                                   "attempt:t-1 produced checkpoint:t-1/1 at 50",
-                                   "attempt:t-1 produced checkpoint:t-1/2 at 90"}));
+            (std::set<std::string>{
+                "experiment:vision/resnet nested_in project:vision",
+                "experiment:vision/evaluation nested_in project:vision",
+                "run:sweep nested_in experiment:vision/resnet", "run:trial nested_in run:sweep",
+                "run:eval nested_in experiment:vision/evaluation", "run:eval nested_in run:sweep",
+                "run:fork nested_in experiment:vision/resnet",
+                "run:fork forked_from run:trial at 100", "attempt:t-1 nested_in run:trial",
+                "attempt:t-2 nested_in run:trial", "attempt:t-1 retried_as attempt:t-2",
+                "attempt:t-2 read checkpoint:t-1/2", "attempt:t-1 produced checkpoint:t-1/1 at 50",
+                "attempt:t-1 produced checkpoint:t-1/2 at 90"}));
   EXPECT_EQ(node_ids(found),
             (std::set<std::string>{"project:vision", "experiment:vision/resnet",
                                    "experiment:vision/evaluation", "run:sweep", "run:trial",
@@ -343,14 +343,15 @@ TEST_P(LedgerLineage, WalksLongPathsInAnyOrder) {
   std::shuffle(order.begin(), order.end(), engine);
   LineageRecords chain;
   for (const int i : order) {
-    chain.edges.push_back({NodeId{"job:" + std::to_string(i)}, EdgeKind::RetriedAs,
-                           NodeId{"job:" + std::to_string(i + 1)}, {}, {}});
+    chain.edges.push_back({NodeId{"job:" + std::to_string(i)},
+                           EdgeKind::RetriedAs,
+                           NodeId{"job:" + std::to_string(i + 1)},
+                           {},
+                           {}});
   }
   ledger().add_lineage(chain);
   EXPECT_EQ(all().edges.size(), chain.edges.size());
-  const auto close = [&] {
-    say("job:" + std::to_string(kLength), EdgeKind::RetriedAs, "job:0");
-  };
+  const auto close = [&] { say("job:" + std::to_string(kLength), EdgeKind::RetriedAs, "job:0"); };
   EXPECT_EQ(code_of(close), "InvalidArgument");
   const std::string message = message_of(close);
   EXPECT_NE(message.find("more)"), std::string::npos);

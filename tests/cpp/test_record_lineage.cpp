@@ -44,8 +44,8 @@ TEST(RecordLineage, NamesGoBothWays) {
 TEST(RecordLineage, KeepsEveryPrintableName) {
   for (const char* name :
        {"resnet-v2", "s3://bucket/my data", "a:b:c", "\u05d3\u05d2\u05dd",
-        "\u202b\u0645\u0631\u062d\u0628\u0627\u202c", "e\u0301\u0327", "\u00e9", "\U0001F469\u200d\U0001F680",
-        "\U0010FFFF", "%41", "\u0800\uD7FF\uE000"}) {
+        "\u202b\u0645\u0631\u062d\u0628\u0627\u202c", "e\u0301\u0327", "\u00e9",
+        "\U0001F469\u200d\U0001F680", "\U0010FFFF", "%41", "\u0800\uD7FF\uE000"}) {
     const NodeId id = make_node_id(NodeKind::Model, name);
     EXPECT_EQ(id.str(), std::string("model:") + name);
     EXPECT_EQ(node_name(id), name);
@@ -59,12 +59,13 @@ TEST(RecordLineage, RefusesNamesThatCannotBeToldApart) {
   for (const std::string& name :
        {std::string(), std::string(" a"), std::string("a "), std::string("\u00a0a"),
         std::string("a\u3000"), std::string("a\nb"), std::string("a\0b", 3), std::string("a\x7f"),
-        std::string("a\u0085"), std::string("a\u2028"), std::string("a\u2029" "b"),
+        std::string("a\u0085"), std::string("a\u2028"),
+        std::string("a\u2029"
+                    "b"),
         std::string("\xff"), std::string("a\xc3"), std::string("\xc0\xaf"),
         std::string("\xe0\x80\x80"), std::string("\xed\xa0\x80"), std::string("\xf4\x90\x80\x80"),
         std::string("\xf8\x88\x80\x80\x80"), std::string("\x80")}) {
-    EXPECT_EQ(code_of([&] { (void)make_node_id(NodeKind::Run, name); }),
-              "InvalidArgument")
+    EXPECT_EQ(code_of([&] { (void)make_node_id(NodeKind::Run, name); }), "InvalidArgument")
         << ::testing::PrintToString(name);
   }
 }
@@ -73,8 +74,7 @@ TEST(RecordLineage, RefusesNamesThatCannotBeToldApart) {
 TEST(RecordLineage, LimitsTheLengthOfAnId) {
   const std::string longest(kLongestNodeId - std::string("run:").size(), 'x');
   EXPECT_EQ(make_node_id(NodeKind::Run, longest).str().size(), kLongestNodeId);
-  EXPECT_EQ(code_of([&] { (void)make_node_id(NodeKind::Run, longest + "x"); }),
-            "InvalidArgument");
+  EXPECT_EQ(code_of([&] { (void)make_node_id(NodeKind::Run, longest + "x"); }), "InvalidArgument");
 }
 
 // Goal: an id without a kind that we know is refused. Method: forms people might write.
@@ -92,8 +92,7 @@ TEST(RecordLineage, TakesTheUsualKindWithoutAPrefix) {
   EXPECT_EQ(parse_node_id_or(NodeKind::Dataset, "s3://bucket/x").str(), "dataset:s3://bucket/x");
   EXPECT_EQ(code_of([] { (void)parse_node_id_or(NodeKind::Dataset, "model:"); }),
             "InvalidArgument");
-  EXPECT_EQ(code_of([] { (void)parse_node_id_or(NodeKind::Dataset, ""); }),
-            "InvalidArgument");
+  EXPECT_EQ(code_of([] { (void)parse_node_id_or(NodeKind::Dataset, ""); }), "InvalidArgument");
 }
 
 // Goal: whatever a project or experiment is called, it has an id, and no two share one. Method:
@@ -103,10 +102,10 @@ TEST(RecordLineage, GivesEveryExperimentAnIdOfItsOwn) {
   EXPECT_EQ(project_node_id("100% data").str(), "project:100% data");
   const std::string long_name(2'000, 'x');
   const std::vector<std::pair<std::string, std::string>> names{
-      {"a", "b/c"},      {"a/b", "c"},   {"a%2Fb", "c"},     {"a", "b\n"},      {"a", "b%0A"},
-      {"a", "b%250A"},   {"a", "\xff"},  {"a", "%FF"},       {" a", "b"},       {"%20a", "b"},
-      {"a", "b\u2028"},  {"a", "%\x01"}, {"a", "%%01"},      {"a", long_name},  {"a", long_name + "y"},
-      {"a", long_name + "\u00e9"}};
+      {"a", "b/c"},  {"a/b", "c"},     {"a%2Fb", "c"},         {"a", "b\n"},
+      {"a", "b%0A"}, {"a", "b%250A"},  {"a", "\xff"},          {"a", "%FF"},
+      {" a", "b"},   {"%20a", "b"},    {"a", "b\u2028"},       {"a", "%\x01"},
+      {"a", "%%01"}, {"a", long_name}, {"a", long_name + "y"}, {"a", long_name + "\u00e9"}};
   std::set<NodeId> seen;
   for (const auto& [project, experiment] : names) {
     const NodeId id = experiment_node_id(project, experiment);
@@ -143,8 +142,7 @@ TEST(RecordLineage, KnowsWhichSentencesMakeSense) {
                                   edge_of("run:a", EdgeKind::RetriedAs, "attempt:a-2"),
                                   edge_of("project:p", EdgeKind::NestedIn, "experiment:p/e"),
                                   edge_of("run:a", EdgeKind::NestedIn, "run:a")}) {
-    EXPECT_EQ(code_of([&] { require_sensible(edge); }), "InvalidArgument")
-        << sentence(edge);
+    EXPECT_EQ(code_of([&] { require_sensible(edge); }), "InvalidArgument") << sentence(edge);
   }
   EXPECT_EQ(message_of([] {
               require_sensible(edge_of("dataset:d", EdgeKind::Read, "run:a"));
@@ -158,10 +156,10 @@ TEST(RecordLineage, GivesAttributesOneForm) {
             "{\"a\":[1.5,\"\u00e9\\n\"],\"b\":1}");
   EXPECT_EQ(canonical_attributes(canonical_attributes(R"({"z":1e300})")),
             canonical_attributes(R"({"z":1e300})"));
-  for (const std::string& text :
-       {std::string(), std::string("[]"), std::string("{"), std::string("{\"a\":1,\"a\":1}"),
-        std::string("{\"a\":\"\xff\"}"), "{\"a\":" + std::string(40, '[') + std::string(40, ']') + "}",
-        "{\"a\":\"" + std::string(kLongestAttributes, 'x') + "\"}"}) {
+  for (const std::string& text : {std::string(), std::string("[]"), std::string("{"),
+                                  std::string("{\"a\":1,\"a\":1}"), std::string("{\"a\":\"\xff\"}"),
+                                  "{\"a\":" + std::string(40, '[') + std::string(40, ']') + "}",
+                                  "{\"a\":\"" + std::string(kLongestAttributes, 'x') + "\"}"}) {
     EXPECT_EQ(code_of([&] { (void)canonical_attributes(text); }), "InvalidArgument")
         << text.substr(0, 30);
   }
@@ -178,7 +176,8 @@ TEST(RecordLineage, RefusesRecordsThatCannotBeKept) {
   const LineageNode node{.node_id = NodeId{"model:m"}};
   EXPECT_TRUE(refused(node, [](LineageNode& it) { it.node_id = NodeId{"m"}; }));
   EXPECT_TRUE(refused(node, [](LineageNode& it) { it.label = "a\nb"; }));
-  EXPECT_TRUE(refused(node, [](LineageNode& it) { it.label.assign(kLongestLineageText + 1, 'x'); }));
+  EXPECT_TRUE(refused(node,
+                      [](LineageNode& it) { it.label.assign(kLongestLineageText + 1, 'x'); }));
   EXPECT_TRUE(refused(node, [](LineageNode& it) { it.user_name = "\xff"; }));
   EXPECT_TRUE(refused(node, [](LineageNode& it) { it.cluster = "\x1b[31m"; }));
   EXPECT_TRUE(refused(node, [](LineageNode& it) { it.attributes = "1"; }));

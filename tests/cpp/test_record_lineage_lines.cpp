@@ -81,9 +81,8 @@ TEST(LineageLines, GoesThereAndBack) {
   records.push_back(LineageNode{.node_id = NodeId{"dataset:\u05d3 \"\\ \U0001F469\u200d\U0001F680"},
                                 .label = "\"quoted\"",
                                 .created_at = UtcTime{Nanoseconds{1}}});
-  records.push_back(NodeStatus{.node_id = NodeId{"run:a"},
-                               .status = "RUNNING",
-                               .recorded_at = UtcTime{Nanoseconds{-1}}});
+  records.push_back(NodeStatus{
+      .node_id = NodeId{"run:a"}, .status = "RUNNING", .recorded_at = UtcTime{Nanoseconds{-1}}});
   records.push_back(NodeUse{.event_id = EventId{"u"},
                             .node_id = NodeId{"endpoint:e"},
                             .quantity = INT64_MAX,
@@ -91,8 +90,9 @@ TEST(LineageLines, GoesThereAndBack) {
   records.push_back(LineageCost{
       .event_id = EventId{"c"},
       .node_id = NodeId{"job:j"},
-      .billed_cost = Money::from_picos(
-          static_cast<Int128>(INT64_MAX) * kPicosPerUnit + (kPicosPerUnit - 1), Currency("KRW"))});
+      .billed_cost =
+          Money::from_picos(static_cast<Int128>(INT64_MAX) * kPicosPerUnit + (kPicosPerUnit - 1),
+                            Currency("KRW"))});
   for (const LineageLine& record : records) {
     const std::string line = lineage_line(record);
     EXPECT_TRUE(parse_lineage_line(line) == record) << line;
@@ -121,7 +121,7 @@ TEST(LineageLines, TellsWhichFieldsAreRequired) {
 // Goal: a field of another type is refused by its name, never converted. Method: each field of
 // each kind as every other type; money as a number among them.
 TEST(LineageLines, RefusesOtherTypes) {
-  const std::vector<Json> values{Json("\n"), Json("no such thing\t"), Json(2.5), Json(true),
+  const std::vector<Json> values{Json("\n"), Json("no such thing\t"), Json(2.5),      Json(true),
                                  Json(),     Json::array({1}),        Json::object(), Json(-1)};
   for (const std::string& line : full_lines()) {
     const Json full = Json::parse(line);
@@ -134,16 +134,14 @@ TEST(LineageLines, RefusesOtherTypes) {
         changed[field] = other;
         const auto parse = [&] { (void)parse_lineage_line(changed.dump()); };
         const std::string expected = code_of(parse);
-        EXPECT_TRUE(expected == "InvalidArgument" || expected == "InvalidMoney")
-            << changed.dump();
+        EXPECT_TRUE(expected == "InvalidArgument" || expected == "InvalidMoney") << changed.dump();
         EXPECT_NE(message_of(parse).find(field), std::string::npos)
             << changed.dump() << ": " << message_of(parse);
       }
     }
   }
   EXPECT_EQ(code_of([] {
-              (void)parse_lineage_line(
-                  R"({"cost": "24.5", "node_id": "job:a", "event_id": "e"})");
+              (void)parse_lineage_line(R"({"cost": "24.5", "node_id": "job:a", "event_id": "e"})");
             }),
             "InvalidMoney");
 }
@@ -179,15 +177,14 @@ TEST(LineageLines, HasLimits) {
   };
   EXPECT_NO_THROW((void)parse_lineage_line(nested(30)));
   EXPECT_EQ(code_of([&] { (void)parse_lineage_line(nested(31)); }), "InvalidArgument");
-  EXPECT_EQ(code_of([&] { (void)parse_lineage_line(nested(100'000)); }),
-            "InvalidArgument");
+  EXPECT_EQ(code_of([&] { (void)parse_lineage_line(nested(100'000)); }), "InvalidArgument");
 }
 
 // Goal: times are exact and UTC. Method: forms that a lenient reader would take for something else.
 TEST(LineageLines, ReadsOnlyExactTimes) {
   const auto time_of = [](const std::string& text) {
-    return std::get<LineageNode>(
-               parse_lineage_line(R"({"node": "model:x", "created_at": ")" + text + "\"}"))
+    return std::get<LineageNode>(parse_lineage_line(R"({"node": "model:x", "created_at": ")" +
+                                                    text + "\"}"))
         .created_at;
   };
   EXPECT_EQ(time_of("2026-05-12T08:00:00.123456789Z").time_since_epoch().count() % 1'000'000'000,

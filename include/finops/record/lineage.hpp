@@ -59,8 +59,8 @@ inline constexpr std::size_t kLongestNodeId = 512;
 /// Throws Error(InvalidArgument), as make_node_id.
 [[nodiscard]] NodeId parse_node_id_or(NodeKind default_kind, std::string_view text);
 
-/// The ids of what a ledger holds. Projects and experiments may have any name: what make_node_id
-/// refuses is written as %XX, as is a '/' in a project's name; a name that is too long is cut and
+/// The ids of what a ledger holds. Projects, experiments and what a run names as its parent may be
+/// any text: what make_node_id refuses is written as %XX, as is a '/' in a project's name; a name that is too long is cut and
 /// ends in a hash. Two names never give one id.
 [[nodiscard]] NodeId project_node_id(std::string_view project);
 [[nodiscard]] NodeId experiment_node_id(std::string_view project, std::string_view experiment);
