@@ -68,7 +68,7 @@ class Placer {
 
 /// Adjacency by rank, each list sorted and without duplicates.
 void set_upstream(DenseGraph& graph, const Adjacency& upstream, const TopologicalOrder& order) {
-  std::vector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
+  LargeVector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
   targets.resize(upstream.targets.size());
   std::size_t size = 0;
   for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
@@ -93,9 +93,9 @@ void set_upstream(DenseGraph& graph, const Adjacency& upstream, const Topologica
 void set_downstream(DenseGraph& graph) {
   constexpr std::size_t kUp = index_of(Direction::Upstream);
   constexpr std::size_t kDown = index_of(Direction::Downstream);
-  std::vector<NodeRecord>& nodes = graph.nodes;
-  const std::vector<Rank>& upstream = graph.targets[kUp];
-  std::vector<std::uint32_t> next(nodes.size() + 1);
+  LargeVector<NodeRecord>& nodes = graph.nodes;
+  const LargeVector<Rank>& upstream = graph.targets[kUp];
+  LargeVector<std::uint32_t> next(nodes.size() + 1, 0);
   for (const Rank needed : upstream) {
     ++next[needed + 1];
   }
@@ -112,6 +112,17 @@ void set_downstream(DenseGraph& graph) {
   }
 }
 
+void set_few_edges(DenseGraph& graph) {
+  for (std::size_t rank = 0; rank + 1 < graph.nodes.size(); ++rank) {
+    NodeRecord& record = graph.nodes[rank];
+    for (std::size_t side = 0; side < record.few_edges.size(); ++side) {
+      const std::uint32_t count = graph.nodes[rank + 1].edges_begin[side] - record.edges_begin[side];
+      record.few_edges[side] =
+          static_cast<std::uint8_t>(std::min<std::uint32_t>(count, kManyEdges));
+    }
+  }
+}
+
 }  // namespace
 
 Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
@@ -119,7 +130,7 @@ Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
   const std::size_t node_count = source.graph.node_count();
   Adjacency adjacency;
   // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
-  adjacency.begins.resize(node_count + 2);
+  adjacency.begins.resize(node_count + 2, 0);
   std::size_t edge_count = 0;
   source.for_each([&](Need need) {
     ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];
@@ -174,10 +185,11 @@ std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs)
   rebuilt.nodes.resize(order.ids.size() + 1);
   for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
     rebuilt.nodes[rank] = graph.nodes[graph.rank_of_id[order.ids[rank]]];
-    rebuilt.nodes[rank].has_waiting = {};
+    rebuilt.nodes[rank].waiting_sides = 0;
   }
   set_upstream(rebuilt, upstream, order);
   set_downstream(rebuilt);
+  set_few_edges(rebuilt);
   rebuilt.rank_of_id = std::move(order.ranks);
   graph = std::move(rebuilt);
   return refused;
