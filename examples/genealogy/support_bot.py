@@ -1,9 +1,9 @@
 """Prints the history of one support bot as JSON lines, for `finops graph import`.
 
-A notebook on a laptop, preprocessing in a cluster whose namespace is deleted since, fine-tuning with
-a failed and a preempted attempt, a sweep of 40 trials over three zones, a model, and an endpoint
-that serves it for months. Beside it a second model from the same dataset, an experiment that came
-to nothing, and a cost under a name that nothing else knows.
+A notebook on a laptop, preprocessing in a cluster whose namespace is deleted since, fine-tuning
+with a failed and a preempted attempt, a sweep of 40 trials over three zones, a model, and an
+endpoint that serves it for months. Beside it a second model from the same dataset, an experiment
+that came to nothing, and a cost under a name that nothing else knows.
 
 Usage: python examples/genealogy/support_bot.py | finops graph import -
 """
@@ -105,7 +105,7 @@ def _sweep() -> Iterator[Line]:
 
 
 def _trial_cost(number: int) -> str:
-    """Costs that differ, and add up to 1,730 and 2,220 USD; the last of each kind takes the rest."""
+    """Costs that differ and add up to 1,730 and 2,220 USD; the last of each takes the rest."""
     group = FAILED_TRIALS if number in FAILED_TRIALS else set(range(1, 41)) - FAILED_TRIALS
     total = 173_000 if number in FAILED_TRIALS else 222_000
     weights = {member: 10 + member * 7 % 13 for member in sorted(group)}

@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ._core import (
     Allocation,
@@ -46,6 +48,7 @@ from .errors import AmbiguousResource, NotFound
 __all__ = [
     "KINDS",
     "OUTCOMES",
+    "RECORD_KINDS",
     "Allocation",
     "BusinessValue",
     "ClaimantShare",
@@ -56,6 +59,7 @@ __all__ = [
     "Group",
     "LineageCost",
     "LineageEdge",
+    "LineageLine",
     "LineageNode",
     "LineageRecords",
     "LoadedGenealogy",
@@ -67,15 +71,20 @@ __all__ = [
     "Refusal",
     "TreeNode",
     "ValueAmount",
+    "all_records",
     "allocate",
     "find_node",
     "lineage_line",
     "load_genealogy",
+    "make_records",
     "parse_lineage_line",
+    "record_kind",
     "value_amount",
     "value_of",
     "value_report",
 ]
+
+LineageLine = LineageNode | LineageEdge | LineageCost | NodeStatus | NodeUse | BusinessValue
 
 KINDS = (
     "project", "experiment", "run", "attempt", "dataset", "job", "checkpoint", "model", "endpoint",
@@ -83,6 +92,15 @@ KINDS = (
 OUTCOMES = ("good", "failed", "preempted", "running")
 DEFAULT_CURRENCY = "USD"
 _MOST_NAMES_COMPARED = 20_000
+_FIELDS: dict[type, str] = {
+    LineageNode: "nodes",
+    LineageEdge: "edges",
+    LineageCost: "costs",
+    NodeStatus: "statuses",
+    NodeUse: "uses",
+    BusinessValue: "values",
+}
+RECORD_KINDS = tuple(_FIELDS.values())
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,25 @@ def load_genealogy(
     refusals = graph.add(records)
     others = {name: counts[name] for name in sorted(counts) if name != currency}
     return LoadedGenealogy(graph, currency, others, refusals)
+
+
+def record_kind(record: LineageLine) -> str:
+    """Which list of LineageRecords it belongs to, one of RECORD_KINDS."""
+    return _FIELDS[type(record)]
+
+
+def make_records(records: Iterable[LineageLine]) -> LineageRecords:
+    """The records in lists by their kind, each in the order given."""
+    lists: dict[str, list[Any]] = {kind: [] for kind in RECORD_KINDS}
+    for record in records:
+        lists[record_kind(record)].append(record)
+    return LineageRecords(**lists)
+
+
+def all_records(records: LineageRecords) -> Iterator[LineageLine]:
+    """The records one by one, kind by kind. What is only known to be unpriced has no record."""
+    for kind in RECORD_KINDS:
+        yield from getattr(records, kind)
 
 
 def count_currencies(records: LineageRecords) -> Counter[str]:

@@ -36,7 +36,7 @@ _PREAMBLE = """\
 
 
 def dot_text(picture: Picture) -> str:
-    """The picture as DOT: costs in the nodes, what failed in red, thick edges for what cost much."""
+    """The picture as DOT: costs in the nodes, failures in red, thick edges for what cost much."""
     lines = ["digraph genealogy {", _PREAMBLE.rstrip(), f"  label={_quoted(_title(picture))};"]
     drawn: dict[tuple[int, int], None] = {}
     for position, node in enumerate(picture.nodes):

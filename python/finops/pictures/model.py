@@ -114,8 +114,8 @@ def make_picture(
 
     Parameters
     ----------
-    most_children : so many of one kind are drawn below a node, and the rest is one fold. Up to as
-        many more are drawn where something else refers to them. 0: all are drawn.
+    most_children : so many of one kind are drawn below a node, and the rest is one fold; but for
+        a few that something else refers to. 0: all are drawn.
     """
     nodes = [_node(one) for one in tree]
     places = {n.node_id: i for i, n in enumerate(nodes) if n.counted_at is None}
@@ -198,7 +198,9 @@ class _Folding:
         if not self._most_children:
             return []
         rest = group[self._most_children :]
-        kept = [child for child in rest if child in self._referred][: self._most_children]
+        kept = {child for child in rest if child in self._referred}
+        if len(kept) > self._most_children // 2:
+            return rest  # all of them are referred to, which says nothing about one
         return [child for child in rest if child not in kept]
 
     def _fold(self, positions: list[int], parent: int) -> PictureNode:
@@ -206,7 +208,8 @@ class _Folding:
         costs = Costs.none(first.own_cost.currency)
         for position in positions:
             costs += self._whole.nodes[position].costs
-        return _fold_node(first, first.kind, costs, parent, len(positions), first.relation)
+        fold = _fold_node(first, first.kind, costs, parent, len(positions), first.relation)
+        return replace(fold, counted_at=None if first.counted_at is None else -1)
 
     def _cut_off(self, old: int, parent: int) -> PictureNode:
         """What the core left out below a node: its sum without what is shown of it."""

@@ -40,7 +40,7 @@ _PAGE = """\
 <input id="search" type="search" placeholder="Search  ( / )" aria-label="Search nodes">
 <span id="found" role="status"></span>
 <button id="unfold">Unfold all</button><button id="fold">Fold all</button>
-<button id="smaller" aria-label="Smaller">−</button>
+<button id="smaller" aria-label="Smaller">&minus;</button>
 <button id="larger" aria-label="Larger">+</button>
 <button id="fit">Fit</button><button id="theme">Light / dark</button>
 </div>

@@ -112,13 +112,15 @@ function fit() {
   applyView();
 }
 
-// As much as is readable: the root at the left, in the middle.
+// As much as is readable: all of it, or else the root at the left.
 function startView() {
   fit();
   if (view.scale >= 0.6) return;
+  const bottom = Math.max(...state.items.map((item) => item.y)) + BOX.height;
+  const middle = bottom * 0.6 < svg.clientHeight - 40 ? bottom / 2 : itemOf("n0").y + BOX.height / 2;
   view.scale = 0.6;
   view.x = 28;
-  view.y = svg.clientHeight / 2 - (model.root.isOpen ? itemOf("n0").y + 26 : 26) * view.scale;
+  view.y = svg.clientHeight / 2 - middle * view.scale;
   applyView();
 }
 
