@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
+from finops import Money
 from finops.genealogy import (
     KINDS,
     Contributor,
@@ -165,8 +167,7 @@ def cost(
     if by:
         console.print(groups_table(groups, full.total))
         return
-    console.print(contributors_table(contributors[:top], full.total, labels, console.width))
-    _print_rest(contributors[top:])
+    _show_contributors(contributors, full.total, labels, top, console)
 
 
 @app.command("from")
@@ -197,8 +198,7 @@ def cost_from(
     show_heading(graph.node(node_id), costs, loaded, "what came from it cost", console)
     console.print()
     labels = _labels(graph, contributors)
-    console.print(contributors_table(contributors[:top], costs.total, labels, console.width))
-    _print_rest(contributors[top:])
+    _show_contributors(contributors, costs.total, labels, top, console)
 
 
 @app.command("diff")
@@ -311,7 +311,8 @@ def problems(
         return
     for one in found:
         print(one_line(f"{one.node_id}: {one.text}"))
-    print(f"{len(found):,} problems" if found else "no problems")
+    if not found:
+        print("no problems")
 
 
 def _labels(graph: Genealogy, contributors: list[Contributor]) -> dict[str, str]:
@@ -324,7 +325,15 @@ def _called(view: NodeView) -> str:
     return f"{one_line(view.label)} ({shown})" if view.label else shown
 
 
-def _print_rest(rest: list[Contributor]) -> None:
-    if rest:
+def _show_contributors(
+    contributors: list[Contributor], whole: Money, labels: dict[str, str], top: int,
+    console: Console,
+) -> None:  # fmt: skip
+    """The largest ones; those that cost nothing are counted."""
+    paid = [one for one in contributors if one.cost.total]
+    console.print(contributors_table(paid[:top], whole, labels, console.width))
+    if rest := paid[top:]:
         total = sum((one.cost.total for one in rest[1:]), rest[0].cost.total)
         print(f"and {len(rest):,} more: {format_money(total)}; see --top")
+    if len(paid) < len(contributors):
+        print(f"and {len(contributors) - len(paid):,} that cost nothing themselves")

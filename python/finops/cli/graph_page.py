@@ -30,16 +30,37 @@ from .render import format_money, format_time, one_line
 
 AnySum = CostSum | Costs
 OUTCOME_STYLES = {"good": "green", "failed": "red", "preempted": "magenta", "running": "cyan"}
+_LOSSES = ("failed", "preempted")
+_SHARE_WIDTH = 10
 _MOST_IN_A_SENTENCE = 3
+_MOST_OF_A_DIFFERENCE = 10
+_COLUMN_GAP = 2
 _WIDE = 100  # columns from which paths are in the tables too
 
 
 def plain_table(*headers: str, right: Sequence[str] = ()) -> Table:
     """A table without lines, as the other commands have it."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0), header_style="dim")
     for header in headers:
         is_right = header in right
         table.add_column(header, justify="right" if is_right else "left", no_wrap=is_right)
+    return table
+
+
+def fit_columns(table: Table, width: int, *, flexible: int) -> Table:
+    """Give columns the width of their cells, and `flexible` what is left: it alone is cut off.
+
+    Rich by itself would cut off all of them. Cells must be texts.
+    """
+    left = width
+    for column in table.columns:
+        if column is not table.columns[flexible]:
+            cells = [cell.cell_len for cell in column.cells if isinstance(cell, Text)]
+            widest = max(len(str(column.header)), *cells) if cells else len(str(column.header))
+            column.width = min(widest, width * 2 // 5)
+            left -= column.width + _COLUMN_GAP
+    column = table.columns[flexible]
+    column.no_wrap, column.overflow, column.max_width = True, "ellipsis", max(10, left)
     return table
 
 
@@ -81,7 +102,7 @@ def parts_text(costs: AnySum) -> Text:
 def failed_text(costs: AnySum) -> Text:
     """What of it was lost: failed, then preempted; empty if nothing was."""
     text = Text()
-    for name in ("failed", "preempted"):
+    for name in _LOSSES:
         if amount := getattr(costs, name):
             text.append(", " if text else "")
             text.append(f"{format_money(amount)} {name}", style=OUTCOME_STYLES[name])
@@ -171,35 +192,44 @@ def sentence(view: NodeView, costs: CostSum, contributors: list[Contributor],
 def contributors_table(
     contributors: list[Contributor], whole: Money, labels: dict[str, str], width: int
 ) -> Table:
-    """Cost, share, and the path from the node that was asked for."""
-    headers = ["COST", "SHARE", "OF IT LOST", "NODE"]
+    """Cost, share, what was lost, and by which path the node that was asked for needs it."""
+    table = _costs_table([one.cost for one in contributors], whole, "NODE")
     if width >= _WIDE:
-        headers.append("PATH")
-    table = plain_table(*headers, right=("COST",))
+        table.add_column("VIA", no_wrap=True, overflow="ellipsis", style="dim")
     for one in contributors:
-        row = [
-            Text(format_money(one.cost.total)),
-            share_bar(one.cost, whole, 10),
-            failed_text(one.cost),
-            Text(labels[one.node_id]),
-            Text(" < ".join(one_line(step) for step in one.path[1:]), style="dim"),
-        ]
-        table.add_row(*row[: len(headers)])
-    return table
+        via = " < ".join(one_line(step) for step in one.path[1:-1])
+        cells = [*_cost_cells(one.cost, whole, table), Text(labels[one.node_id]), Text(via)]
+        table.add_row(*cells[: len(table.columns)])
+    return fit_columns(table, width, flexible=-1)
 
 
 def groups_table(groups: list[Group], whole: Money) -> Table:
     """The full cost by kind, status, user or cluster."""
-    table = plain_table("COST", "SHARE", "OF IT LOST", "NODES", "GROUP", right=("COST", "NODES"))
+    table = _costs_table([one.cost for one in groups], whole, "GROUP")
     for group in groups:
-        table.add_row(
-            format_money(group.cost.total),
-            share_bar(group.cost, whole, 10),
-            failed_text(group.cost),
-            f"{group.cost.node_count:,}",
-            Text(one_line(group.name)) if group.name else Text("unknown", style="yellow"),
-        )
+        name = Text(one_line(group.name)) if group.name else Text("unknown", style="yellow")
+        name.append(f"  {_nodes(group.cost.node_count)}", style="dim")
+        table.add_row(*_cost_cells(group.cost, whole, table), name)
     return table
+
+
+def _costs_table(sums: Sequence[CostSum], whole: Money, last: str) -> Table:
+    """The columns of sums; those of losses only where something was lost so."""
+    lost = [name.upper() for name in _LOSSES if any(getattr(one, name) for one in sums)]
+    table = plain_table("COST", "SHARE", *lost, last, right=("COST", *lost))
+    table.columns[-1].no_wrap = True
+    table.columns[-1].overflow = "ellipsis"
+    return table
+
+
+def _cost_cells(costs: CostSum, whole: Money, table: Table) -> list[Text]:
+    headers = [str(column.header) for column in table.columns]
+    cells = [Text(format_money(costs.total)), share_bar(costs, whole, _SHARE_WIDTH)]
+    for name in _LOSSES:
+        if name.upper() in headers:
+            amount = getattr(costs, name)
+            cells.append(Text(format_money(amount) if amount else "", OUTCOME_STYLES[name]))
+    return cells
 
 
 def show_difference(
@@ -213,8 +243,9 @@ def show_difference(
     )
     for title, costs, contributors in parts:
         console.print(Text(f"{title}: ").append_text(parts_text(costs)))
-        if contributors:
-            table = contributors_table(contributors[:10], costs.total, labels, console.width - 2)
+        paid = [one for one in contributors if one.cost.total][:_MOST_OF_A_DIFFERENCE]
+        if paid:
+            table = contributors_table(paid, costs.total, labels, console.width - 2)
             console.print(Padding(table, (0, 0, 0, 2)))
 
 

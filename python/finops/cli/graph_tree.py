@@ -14,7 +14,14 @@ from rich.text import Text
 
 from finops.pictures.model import Picture, PictureNode
 
-from .graph_page import OUTCOME_STYLES, failed_text, node_text, plain_table, share_bar
+from .graph_page import (
+    OUTCOME_STYLES,
+    failed_text,
+    fit_columns,
+    node_text,
+    plain_table,
+    share_bar,
+)
 from .render import format_money, one_line
 
 _BAR_WIDTH = 12
@@ -50,13 +57,9 @@ def tree_table(picture: Picture, console: Console) -> Table:
     names = [_name(picture, place, guides[place][0], children[place]) for place in drawn]
     shown = [header for header in ("STATUS", "OWN", "WITH ALL BELOW", "SHARE") if header in columns]
     table = plain_table("NODE", *shown, right=("OWN", "WITH ALL BELOW"))
-    for column in table.columns:
-        column.no_wrap = True
-    table.columns[0].max_width = max(_NARROWEST_NAME // 3, room - _GAP)
     for row, name in enumerate(names):
-        name.truncate(table.columns[0].max_width, overflow="ellipsis")
         table.add_row(name, *(columns[header][row] for header in shown))
-    return table
+    return fit_columns(table, console.width, flexible=0)
 
 
 def _guides(picture: Picture, children: list[list[int]]) -> list[tuple[str, str]]:
