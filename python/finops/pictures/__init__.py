@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pathlib
 
+from finops.errors import SystemFailure
+
 from .dot import dot_text, render_dot
 from .model import Picture, make_picture
 from .page import page_text
@@ -20,7 +22,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     MissingPackage : Graphviz is not installed, and the format needs it; nothing is written.
-    OSError : the file cannot be written.
+    SystemFailure : the file cannot be written, or Graphviz failed.
     """
     target = pathlib.Path(path)
     format_name = target.suffix.lower()
@@ -30,4 +32,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> None:
         content = dot_text(picture).encode("utf-8")
     else:
         content = render_dot(dot_text(picture), format_name.removeprefix("."))
-    target.write_bytes(content)
+    try:
+        target.write_bytes(content)
+    except OSError as error:
+        raise SystemFailure(f"{target} cannot be written: {error.strerror}") from None

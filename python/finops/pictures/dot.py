@@ -25,6 +25,7 @@ _COLORS = {
 }  # fmt: skip
 _FILLS = {"good": "#ffffff", "failed": "#fbdcdc", "preempted": "#fdf0c8", "running": "#dbeafe"}
 _STATUS_COLORS = {"failed": "#b91c1c", "preempted": "#a16207", "running": "#1d4ed8"}
+_CENTRED, _LEFT = "\\n", "\\l"  # how DOT ends a line
 _LONGEST_NAME = 34
 _THICKEST_EDGE = 9.0
 _PREAMBLE = """\
@@ -37,7 +38,11 @@ _PREAMBLE = """\
 
 def dot_text(picture: Picture) -> str:
     """The picture as DOT: costs in the nodes, failures in red, thick edges for what cost much."""
-    lines = ["digraph genealogy {", _PREAMBLE.rstrip(), f"  label={_quoted(_title(picture))};"]
+    lines = [
+        "digraph genealogy {",
+        _PREAMBLE.rstrip(),
+        f"  label={_quoted(_title(picture), end=_LEFT)};",
+    ]
     drawn: dict[tuple[int, int], None] = {}
     for position, node in enumerate(picture.nodes):
         if node.counted_at is None:
@@ -98,7 +103,7 @@ def _title(picture: Picture) -> str:
     ]
     if parts:
         title += f", of which {', '.join(parts)}"
-    return "\n".join([title, *(one_line(note) for note in picture.notes)]) + "\n "
+    return "\n".join([title, *(one_line(note) for note in picture.notes), " "])
 
 
 def _node_attributes(node: PictureNode, *, is_root: bool) -> str:
@@ -111,11 +116,12 @@ def _node_attributes(node: PictureNode, *, is_root: bool) -> str:
     if node.is_pending:
         style += ",dashed"
     color = _STATUS_COLORS.get(node.outcome, _COLORS[node.kind])
+    margin = ', margin="0.25,0.14"' if node.kind == "endpoint" else ""  # its arrow needs room
     width = 2.6 if is_root else 1.8 if node.outcome == "failed" else 1.2
     return (
         f"label={_quoted(_node_label(node))}, tooltip={_quoted(_shown(node.node_id))}, "
         f'shape={_SHAPES[node.kind]}, style="{style}", color="{color}", '
-        f'fillcolor="{_FILLS[node.outcome]}", penwidth={width}'
+        f'fillcolor="{_FILLS[node.outcome]}", penwidth={width}{margin}'
     )
 
 
@@ -147,8 +153,10 @@ def _edge_attributes(picture: Picture, node: PictureNode) -> str:
     total = picture.root.costs.total.amount
     share = float(node.costs.total.amount / total) if total else 0.0
     width = 0.9 + _THICKEST_EDGE * math.sqrt(min(max(share, 0.0), 1.0))
+    # A second, empty line lifts the words off a line that is as thick as they are high.
+    label = _relation(node) + ("\n " if width > _THICKEST_EDGE / 3 and node.relation else "")
     color = '"#d9534f"' if node.outcome == "failed" else '"#8c959f"'
-    return f"label={_quoted(_relation(node))}, penwidth={width:.2f}, color={color}"
+    return f"label={_quoted(label)}, penwidth={width:.2f}, color={color}"
 
 
 def _relation(node: PictureNode) -> str:
@@ -160,7 +168,7 @@ def _shown(text: str) -> str:
     return shorten(one_line(text), 2 * _LONGEST_NAME)
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: str, *, end: str = _CENTRED) -> str:
     """A DOT string: "\\N" in it would be the node's name, and "&lt;" an entity."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
-    return '"' + escaped.replace("\n", "\\n") + '"'
+    return '"' + escaped.replace("\n", end) + '"'

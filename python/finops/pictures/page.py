@@ -38,11 +38,11 @@ _PAGE = """\
 <p class="legend">{legend}</p>
 <div class="tools">
 <input id="search" type="search" placeholder="Search  ( / )" aria-label="Search nodes">
-<span id="found" role="status"></span>
 <button id="unfold">Unfold all</button><button id="fold">Fold all</button>
 <button id="smaller" aria-label="Smaller">&minus;</button>
 <button id="larger" aria-label="Larger">+</button>
 <button id="fit">Fit</button><button id="theme">Light / dark</button>
+<span id="found" role="status"></span>
 </div>
 </header>
 <main><svg id="picture" role="tree" aria-label="{title}"><g id="scene"></g></svg></main>

@@ -116,11 +116,12 @@ function fit() {
 function startView() {
   fit();
   if (view.scale >= 0.6) return;
-  const bottom = Math.max(...state.items.map((item) => item.y)) + BOX.height;
-  const middle = bottom * 0.6 < svg.clientHeight - 40 ? bottom / 2 : itemOf("n0").y + BOX.height / 2;
   view.scale = 0.6;
+  const height = (Math.max(...state.items.map((item) => item.y)) + BOX.height) * view.scale;
+  const lowest = svg.clientHeight - height - 20; // further up there would be nothing to see below
+  const middle = svg.clientHeight / 2 - (itemOf("n0").y + BOX.height / 2) * view.scale;
   view.x = 28;
-  view.y = svg.clientHeight / 2 - middle * view.scale;
+  view.y = lowest > 30 ? lowest / 2 : Math.min(30, Math.max(lowest, middle));
   applyView();
 }
 

@@ -6,7 +6,7 @@
 const OUTCOMES = ["good", "failed", "preempted", "running"];
 const FIRST_CHILDREN = 8;
 const STEP = 50;
-const FIRST_VISIBLE = 45;
+const FIRST_VISIBLE = 26;
 const MOST_VISIBLE = 1500;
 const FIELDS = [
   "id", "kind", "label", "status", "outcome", "user", "cluster", "created", "isPending",
