@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Any
@@ -187,6 +188,15 @@ def test_what_export_writes_import_takes_back(
     assert cli.json("graph", "cost", "endpoint:support-bot") == costs
     assert cli.json("value", "list") == value
     assert _pipe("graph", "export") == exported
+
+
+def test_the_lines_of_the_document_are_right(cli: Cli, file: pathlib.Path) -> None:
+    document = pathlib.Path(__file__).resolve().parents[2] / "docs" / "genealogy.md"
+    (block,) = re.findall(r"```json\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    file.write_text(block, encoding="utf-8")
+    found = _import(cli, file)
+    assert found["refused"] == []
+    assert all(found["new"][kind] == 1 for kind in found["new"])
 
 
 # Single records.

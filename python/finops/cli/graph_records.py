@@ -83,15 +83,15 @@ def import_lines(
         if strict and done.refused:
             break
     path = home_path(home)
-    ledger = find_ledger(path) if dry_run else open_ledger(path)
     if not (strict and done.refused):
+        ledger = find_ledger(path)
         recorded = LineageRecords() if ledger is None else ledger.lineage()
         done.check(load_genealogy(ledger).graph, recorded)
     is_written = not dry_run and not (strict and done.refused)
-    if is_written and ledger is not None:
-        done.write(ledger, is_all_or_nothing=strict)
-    elif dry_run and not (strict and done.refused):
-        done.count_new(done.lines)
+    if is_written:
+        done.write(open_ledger(path), is_all_or_nothing=strict)
+    else:
+        done.count_new([] if strict and done.refused else done.lines)
     done.refused.sort(key=lambda line: (files.index(line.file), line.number))
     _tell(done, is_written=is_written, is_dry_run=dry_run, as_json=as_json)
     if done.refused:
