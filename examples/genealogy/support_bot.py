@@ -68,7 +68,6 @@ def _fine_tuning() -> Iterator[Line]:
     run = "run:sft"
     yield from _work(run, "2026-05-04", cluster="slurm-b", label="supervised fine-tuning")
     yield _edge(run, "nested_in", EXPERIMENT)
-    yield _edge(run, "read", DATASET)
     attempts = (
         ("attempt:sft-1", "310 USD", "FAILED", "2026-05-04", "CUDA out of memory at step 9,100"),
         ("attempt:sft-2", "120 USD", "PREEMPTED", "2026-05-06", "spot capacity was taken back"),
@@ -77,6 +76,7 @@ def _fine_tuning() -> Iterator[Line]:
     for attempt, cost, status, day, why in attempts:
         yield _node(attempt, day, cluster="slurm-b")
         yield _edge(attempt, "nested_in", run)
+        yield _edge(attempt, "read", DATASET)
         yield _cost(attempt, cost, day)
         yield _status(attempt, status, day, why)
     yield _edge("attempt:sft-1", "retried_as", "attempt:sft-2")

@@ -6,7 +6,9 @@ Invariant: a name is only ever a quoted string; none can end it, or be read as a
 
 from __future__ import annotations
 
+import importlib
 import math
+from typing import Any
 
 from finops.errors import MissingPackage, SystemFailure
 from finops.texts import format_money, one_line, shorten
@@ -69,7 +71,7 @@ def render_dot(text: str, format_name: str) -> bytes:
     SystemFailure : Graphviz failed.
     """
     try:
-        import graphviz
+        graphviz: Any = importlib.import_module("graphviz")
     except ImportError:
         raise MissingPackage(
             f"{format_name} needs the package graphviz: pip install 'finops-train[graph]'; "

@@ -37,7 +37,8 @@ class Costs:
     @classmethod
     def none(cls, currency: str) -> Costs:
         """Nothing in `currency`."""
-        return cls(*[Money("0", currency)] * len(OUTCOMES))
+        nothing = Money("0", currency)
+        return cls(nothing, nothing, nothing, nothing)
 
     @property
     def total(self) -> Money:
@@ -214,13 +215,18 @@ class _Folding:
     def _cut_off(self, old: int, parent: int) -> PictureNode:
         """What the core left out below a node: its sum without what is shown of it."""
         node = self._whole.nodes[old]
-        own = Costs.none(node.own_cost.currency)
-        own = replace(own, **{node.outcome: node.own_cost}, node_count=1)
-        own = replace(own, unpriced_count=int(node.is_unpriced))
-        costs = node.costs - own
+        costs = node.costs - _own_costs(node)
         for child in self._children[old]:
             costs -= self._whole.nodes[child].costs
         return _fold_node(node, "", costs, parent, self._hidden_counts[old], "")
+
+
+def _own_costs(node: PictureNode) -> Costs:
+    """The node alone as a sum."""
+    nothing = Costs.none(node.own_cost.currency)
+    amounts = {name: getattr(nothing, name) for name in OUTCOMES}
+    amounts[node.outcome] = node.own_cost
+    return Costs(**amounts, node_count=1, unpriced_count=int(node.is_unpriced))
 
 
 def _fold_node(
