@@ -167,10 +167,12 @@ def find_node(graph: Genealogy, text: str) -> str:
     NotFound : there is none; the message names near ones.
     AmbiguousResource : several have the name; the message lists them.
     """
+    if not text.isprintable():  # bytes of the command line that are no UTF-8 among them
+        raise NotFound(f"no node {text!r} is recorded; see: finops graph list")
     if graph.contains(text):
         return text
     found = [f"{kind}:{text}" for kind in KINDS if graph.contains(f"{kind}:{text}")]
-    if not found:
+    if not found and text:  # an empty label is none
         found = [one for one in graph.node_ids() if graph.node(one).label == text]
     if len(found) == 1:
         return found[0]
