@@ -167,7 +167,7 @@ def find_node(graph: Genealogy, text: str) -> str:
     NotFound : there is none; the message names near ones.
     AmbiguousResource : several have the name; the message lists them.
     """
-    if not text.isprintable():  # bytes of the command line that are no UTF-8 among them
+    if any("\ud800" <= c <= "\udfff" for c in text):  # bytes of a shell that are no UTF-8
         raise NotFound(f"no node {text!r} is recorded; see: finops graph list")
     if graph.contains(text):
         return text
