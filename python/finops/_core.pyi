@@ -38,6 +38,39 @@ from ._core_budgets import (
 from ._core_budgets import (
     TelemetryWindow as TelemetryWindow,
 )
+from ._core_lineage import (
+    BusinessValue as BusinessValue,
+)
+from ._core_lineage import (
+    LineageCost as LineageCost,
+)
+from ._core_lineage import (
+    LineageEdge as LineageEdge,
+)
+from ._core_lineage import (
+    LineageLine as LineageLine,
+)
+from ._core_lineage import (
+    LineageNode as LineageNode,
+)
+from ._core_lineage import (
+    LineageRecords as LineageRecords,
+)
+from ._core_lineage import (
+    NodeStatus as NodeStatus,
+)
+from ._core_lineage import (
+    NodeUse as NodeUse,
+)
+from ._core_lineage import (
+    lineage_line as lineage_line,
+)
+from ._core_lineage import (
+    parse_lineage_line as parse_lineage_line,
+)
+from ._core_lineage import (
+    parse_node_id as parse_node_id,
+)
 
 __version__: str
 EXIT_PAUSED: int
@@ -192,6 +225,24 @@ class Ledger:
     def requests(self) -> list[RequestSummary]: ...
     def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
     def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
+    def add_lineage(self, records: LineageRecords) -> None:
+        """Record what came from what, all or nothing. The same again is a no-op.
+
+        Raises
+        ------
+        Conflict : other content under a known id, or the node or cost of a run of this ledger's.
+        InvalidArgument : a record that makes no sense, or an edge that closes a cycle (the message
+            names its path).
+        """
+
+    def lineage(self, as_of: datetime | None = ...) -> LineageRecords:
+        """All that a genealogy is built from: what was recorded, and the ledger's own runs.
+
+        Parameters
+        ----------
+        as_of : as it was then (exclusive); None: all.
+        """
+
     def verify(self, *, since: str = ...) -> VerifyReport:
         """Check the file, the journal, every balance and the audit chain.
 
@@ -390,6 +441,7 @@ class RunOptions:
     price: str
     parent: str
     fork_of: str
+    fork_step: int | None
     resume: str
     is_long_running: bool
     long_running_reason: str
@@ -418,6 +470,9 @@ class Run:
     def commit(self) -> None: ...
     def request_budget(self, amount: Money | str, reason: str) -> str: ...
     def expect_silence(self, span: timedelta | float, why: str) -> None: ...
+    def used(self, what: str, *, step: int | None = ...) -> None: ...
+    def produced(self, what: str, *, step: int | None = ...) -> None: ...
+    def deployed(self, model: str, endpoint: str) -> None: ...
     def finish(self, status: str, reason: str) -> None: ...
     @property
     def run_id(self) -> str: ...

@@ -14,6 +14,19 @@ std::optional<std::int64_t> step_of(Statement& row) {
   return row.integer();
 }
 
+// Our own writes keep ids so; whoever changed one passed the triggers.
+NodeId node_id_of(Statement& row) {
+  const std::string text = row.text();
+  try {
+    return parse_node_id(text);
+  } catch (const Error& error) {
+    detail::throw_error(
+        ErrorCode::LedgerCorrupt,
+        std::string("the lineage in the ledger was changed by something else than finops: ") +
+            error.what());
+  }
+}
+
 }  // namespace
 
 void LineageReader::read_recorded() {
@@ -39,7 +52,7 @@ void LineageReader::read_recorded_nodes() {
       }
     }
     LineageNode node;
-    node.node_id = NodeId{rows.text()};
+    node.node_id = node_id_of(rows);
     node.label = rows.text();
     node.user_name = rows.text();
     node.cluster = rows.text();
@@ -72,9 +85,9 @@ void LineageReader::read_recorded_edges() {
       }
     }
     LineageEdge edge;
-    edge.subject = NodeId{rows.text()};
+    edge.subject = node_id_of(rows);
     edge.kind = parse_edge_kind(rows.text());
-    edge.object = NodeId{rows.text()};
+    edge.object = node_id_of(rows);
     edge.step = step_of(rows);
     edge.recorded_at = rows.utc();
     const auto known = own.find(key_of(edge));
@@ -95,7 +108,7 @@ void LineageReader::read_recorded_costs() {
   while (rows.step()) {
     LineageCost cost;
     cost.event_id = EventId{rows.text()};
-    cost.node_id = NodeId{rows.text()};
+    cost.node_id = node_id_of(rows);
     cost.charge_category = parse_charge_category(rows.text());
     cost.is_correction = rows.text() == "Correction";
     const Currency currency(rows.text());
@@ -113,7 +126,7 @@ void LineageReader::read_recorded_statuses() {
   rows << as_of_;
   while (rows.step()) {
     NodeStatus status;
-    status.node_id = NodeId{rows.text()};
+    status.node_id = node_id_of(rows);
     status.status = rows.text();
     status.who = rows.text();
     status.why = rows.text();
@@ -130,7 +143,7 @@ void LineageReader::read_uses() {
   while (rows.step()) {
     NodeUse use;
     use.event_id = EventId{rows.text()};
-    use.node_id = NodeId{rows.text()};
+    use.node_id = node_id_of(rows);
     use.quantity = rows.integer();
     use.unit = rows.text();
     use.recorded_at = rows.utc();
@@ -147,7 +160,7 @@ void LineageReader::read_values() {
   while (rows.step()) {
     BusinessValue value;
     value.value_id = EventId{rows.text()};
-    value.node_id = NodeId{rows.text()};
+    value.node_id = node_id_of(rows);
     const Currency currency(rows.text());
     value.amount = rows.money(currency);
     value.period = parse_value_period(rows.text());
