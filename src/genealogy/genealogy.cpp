@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "finops/base/error.hpp"
+#include "genealogy/came_from.hpp"
 #include "genealogy/parts.hpp"
 
 namespace finops::genealogy {
@@ -78,25 +79,6 @@ void GenealogyParts::add_to(CostSum& sum, NodeIndex node) const {
   sum.other_currency_count += other_costs.contains(node) ? 1 : 0;
 }
 
-CostSum GenealogyParts::closure_cost(NodeIndex node, Direction direction) const {
-  const WorkspacePool::Lease workspace = workspaces.lend();
-  const ClosureSum closure = graph.closure_sum(node, direction, *workspace);
-  CostSum sum(currency);
-  sum.node_count = closure.node_count();
-  for (std::uint8_t mark = 0; mark < kMarkCount; ++mark) {
-    sum.by_outcome[mark % kUnpricedMark] += Money::from_picos(closure.cost_picos[mark], currency);
-    sum.unpriced_count += (mark & kUnpricedMark) != 0 ? closure.node_counts[mark] : 0;
-  }
-  if (!other_costs.empty()) {
-    std::vector<NodeIndex> nodes;
-    graph.closure(node, direction, *workspace, nodes);
-    sum.other_currency_count = std::ranges::count_if(nodes, [&](NodeIndex member) {
-      return other_costs.contains(member);
-    });
-  }
-  return sum;
-}
-
 NodeView GenealogyParts::view(NodeIndex node) const {
   const NodeFacts& known = facts[node];
   const NodeId& node_id = names.id(node);
@@ -114,22 +96,10 @@ NodeView GenealogyParts::view(NodeIndex node) const {
           .own_cost = own_cost(node)};
 }
 
-const Link& GenealogyParts::link_between(NodeIndex upper, NodeIndex lower,
-                                         Direction direction) const {
-  const Link* link =
-      links.find(direction == Direction::Upstream ? Need{upper, lower} : Need{lower, upper});
-  FINOPS_ASSERT(link != nullptr);
-  return *link;
-}
-
-void GenealogyParts::shown_neighbours(NodeIndex node, Direction direction,
-                                      std::vector<NodeIndex>& out) const {
-  graph.neighbours(node, direction, out);
-  if (links.has_superseded()) {
-    std::erase_if(out, [&](NodeIndex other) {
-      return link_between(node, other, direction).is_superseded;
-    });
-  }
+const Link& GenealogyParts::link(Need need) const {
+  const Link* known = links.find(need);
+  FINOPS_ASSERT(known != nullptr);
+  return *known;
 }
 
 // --- Genealogy -----------------------------------------------------------------------------------
@@ -185,11 +155,32 @@ CostSum Genealogy::own_cost(const NodeId& node_id) const {
 }
 
 CostSum Genealogy::full_cost(const NodeId& node_id) const {
-  return parts_->closure_cost(parts_->require(node_id), Direction::Upstream);
+  const NodeIndex node = parts_->require(node_id);
+  const WorkspacePool::Lease workspace = parts_->workspaces.lend();
+  const ClosureSum closure = parts_->graph.closure_sum(node, Direction::Upstream, *workspace);
+  CostSum sum(parts_->currency);
+  sum.node_count = closure.node_count();
+  for (std::uint8_t mark = 0; mark < kMarkCount; ++mark) {
+    sum.by_outcome[mark % kUnpricedMark] +=
+        Money::from_picos(closure.cost_picos[mark], parts_->currency);
+    sum.unpriced_count += (mark & kUnpricedMark) != 0 ? closure.node_counts[mark] : 0;
+  }
+  if (!parts_->other_costs.empty()) {
+    std::vector<NodeIndex> nodes;
+    parts_->graph.closure(node, Direction::Upstream, *workspace, nodes);
+    sum.other_currency_count = std::ranges::count_if(
+        nodes, [&](NodeIndex member) { return parts_->other_costs.contains(member); });
+  }
+  return sum;
 }
 
 CostSum Genealogy::cost_from(const NodeId& node_id) const {
-  return parts_->closure_cost(parts_->require(node_id), Direction::Downstream);
+  const CameFrom closure(*parts_, parts_->require(node_id));
+  CostSum sum(parts_->currency);
+  for (const NodeIndex node : closure.nodes()) {
+    parts_->add_to(sum, node);
+  }
+  return sum;
 }
 
 const CostGraph& Genealogy::graph() const noexcept { return parts_->graph; }

@@ -94,16 +94,17 @@ struct GenealogyParts {
     return Money::from_picos(graph.cost_picos(node), currency);
   }
   void add_to(CostSum& sum, NodeIndex node) const;
-  [[nodiscard]] CostSum closure_cost(NodeIndex node, Direction direction) const;
   [[nodiscard]] NodeView view(NodeIndex node) const;
   [[nodiscard]] bool is_less(NodeIndex lhs, NodeIndex rhs) const {
     return names.id(lhs) < names.id(rhs);
   }
-  /// Replaces `out` by the neighbours that a tree shows below `node`.
-  void shown_neighbours(NodeIndex node, Direction direction, std::vector<NodeIndex>& out) const;
-  /// Why the lower of two neighbours in a walk is there.
-  [[nodiscard]] const Link& link_between(NodeIndex upper, NodeIndex lower,
-                                         Direction direction) const;
+  /// Why there is a need, which must be one of the graph.
+  [[nodiscard]] const Link& link(Need need) const;
+  /// Whether `whole` needs `part` because that is nested in it.
+  [[nodiscard]] bool is_part(NodeIndex part, NodeIndex whole) const {
+    const Link* known = links.find({whole, part});
+    return known != nullptr && known->kind == EdgeKind::NestedIn;
+  }
 };
 
 /// Adds one sum to another.

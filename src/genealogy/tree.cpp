@@ -74,9 +74,12 @@ class TreeMaker {
       const NodeIndex node = lines_[i].node;
       lines_[i].children_begin = lines_.size();
       if (!lines_[i].is_repetition) {
-        parts_.shown_neighbours(node, direction_, neighbours);
+        levels_.neighbourhood.below(node, neighbours);
         for (const NodeIndex below : neighbours) {
-          add_line(below, i, levels_.above[below] != node);
+          const bool is_repetition = levels_.above[below] != node;
+          if (!is_repetition || levels_.is_worth_repeating(node, below)) {
+            add_line(below, i, is_repetition);
+          }
         }
       }
       lines_[i].children_end = lines_.size();
@@ -134,13 +137,20 @@ class TreeMaker {
                   .is_repetition = line.is_repetition,
                   .subtree_cost = line.cost};
     if (parent >= 0) {
-      const Link& link = parts_.link_between(lines_[line.parent].node, line.node, direction_);
-      node.relation = relation_words(link.kind, direction_);
-      if (link.step != kNoStep) {
-        node.step = link.step;
-      }
+      set_relation(lines_[line.parent].node, line.node, node);
     }
     return node;
+  }
+
+  void set_relation(NodeIndex upper, NodeIndex lower, TreeNode& node) const {
+    // Downstream there are parts, too: they stand below what needs them.
+    const bool is_needed = direction_ == Direction::Upstream || parts_.is_part(lower, upper);
+    const Link& link = parts_.link(is_needed ? Need{upper, lower} : Need{lower, upper});
+    node.relation =
+        relation_words(link.kind, is_needed ? Direction::Upstream : Direction::Downstream);
+    if (link.step != kNoStep) {
+      node.step = link.step;
+    }
   }
 
   const GenealogyParts& parts_;

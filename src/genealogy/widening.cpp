@@ -167,7 +167,12 @@ class Widener {
   void note_links() {
     for (const Given& given : given_) {
       const Taking& taking = takings_[given.taking];
-      needs_.links.supersede({taking.taker, taking.part});
+      const Need plain{taking.taker, taking.part};
+      const Link* link = needs_.links.find(plain);
+      FINOPS_ASSERT(link != nullptr);
+      if (link->kind != EdgeKind::NestedIn) {  // a part stays one, even if its whole forked from it
+        needs_.links.supersede(plain);
+      }
     }
     for (const Given& given : given_) {
       const Taking& taking = takings_[given.taking];

@@ -34,6 +34,9 @@ class Paper {
         continue;
       }
       needs_[needer].insert(needed);
+      if (edge.kind == EdgeKind::NestedIn) {
+        parts_[needer].insert(needed);
+      }
       const NodeKind whole_kind = node_kind(edge.object);
       if (edge.kind == EdgeKind::NestedIn &&
           (whole_kind == NodeKind::Run || whole_kind == NodeKind::Job)) {
@@ -44,15 +47,10 @@ class Paper {
       }
     }
     widen();
-    for (const auto& [needer, needed] : needs_) {
-      for (const std::string& node : needed) {
-        needed_by_[node].insert(needer);
-      }
-    }
   }
 
   [[nodiscard]] Ids closure(const std::string& node, Direction direction) const {
-    return reached(node, direction == Direction::Upstream ? needs_ : needed_by_);
+    return direction == Direction::Upstream ? reached(node, needs_) : came_from(node);
   }
   [[nodiscard]] const Ids& nodes() const { return nodes_; }
 
@@ -82,6 +80,32 @@ class Paper {
       }
     }
     return found;
+  }
+
+  // Who needs something of it needs it as a whole, unless only as the whole of a part; what is there
+  // as a whole is there with its parts. Said again and again until nothing new comes of it.
+  [[nodiscard]] Ids came_from(const std::string& node) const {
+    Ids in_part{node};
+    Ids whole{node};
+    for (std::size_t before = 0; before != in_part.size() + whole.size();) {
+      before = in_part.size() + whole.size();
+      for (const auto& [needer, needed] : needs_) {
+        for (const std::string& other : needed) {
+          const bool is_part = parts_.contains(needer) && parts_.at(needer).contains(other);
+          if (in_part.contains(other)) {
+            in_part.insert(needer);
+            if (!is_part) {
+              whole.insert(needer);
+            }
+          }
+          if (is_part && whole.contains(needer)) {
+            in_part.insert(other);
+            whole.insert(other);
+          }
+        }
+      }
+    }
+    return in_part;
   }
 
   // Those of `around` that have no whole in `around`.
@@ -123,7 +147,7 @@ class Paper {
 
   Ids nodes_;
   Relation needs_;
-  Relation needed_by_;
+  Relation parts_;  // of any kind of whole
   Relation wholes_;
   std::set<std::tuple<UtcTime, std::string, std::string>> takings_;
 };
