@@ -58,10 +58,9 @@ struct Adjacency {
 Adjacency make_adjacency(const EdgeSource& source, Direction direction);
 
 struct TopologicalOrder {
-  std::vector<NodeIndex>
-      ids;                  ///< each after all that it needs, as near to the order of ids as that
-  LargeVector<Rank> ranks;  ///< by id: where it stands in `ids`
-  bool has_cycle = false;   ///< then edges that close cycles were left out of account
+  LargeVector<NodeIndex> ids;  ///< each after all that it needs, else in order of ids
+  LargeVector<Rank> ranks;     ///< by id: where it stands in `ids`
+  bool has_cycle = false;      ///< then some edges that close cycles were left out of account
 };
 TopologicalOrder find_order(const Adjacency& upstream);
 

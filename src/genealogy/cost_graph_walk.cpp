@@ -88,9 +88,10 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
     std::uint64_t done = 0;
     if (bits[word] != 0) {
       const std::ptrdiff_t ahead = std::clamp<std::ptrdiff_t>(word + 8 * kStep, 0, word_count - 1);
-      const Rank* edges = graph.targets[index_of(direction)].data() + graph.nodes[ahead*64].edges_begin[index_of(direction)];
+      const Rank* edges = graph.targets[index_of(direction)].data() +
+                          graph.nodes[ahead * 64].edges_begin[index_of(direction)];
       for (int i = 0; i < 6; ++i) prefetch(edges + i * 16);
-      prefetch(&graph.nodes[std::clamp<std::ptrdiff_t>(word + 16 * kStep, 0, word_count - 1)*64]);
+      prefetch(&graph.nodes[std::clamp<std::ptrdiff_t>(word + 16 * kStep, 0, word_count - 1) * 64]);
     }
     // A node may lead to others in its own word: again, until it brings nothing new.
     for (std::uint64_t found = bits[word]; found != 0; found = bits[word] & ~done) {
@@ -100,7 +101,7 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
                                             static_cast<std::size_t>(std::countr_zero(found)));
         visit(rank);
         graph.for_each_neighbour(rank, direction, [&graph, bits](Rank target) {
-          prefetch(&graph.nodes[target]); 
+          prefetch(&graph.nodes[target]);
           bits[target / kBits] |= std::uint64_t{1} << target % kBits;
         });
       }
