@@ -76,7 +76,7 @@ def import_lines(
     """Bring in JSON lines: nodes, edges, costs and the like.
 
     They may come in any order; the same line again is one. A wrong line is told with its number
-    and does not stop the rest; exit code 1 if there was one. The form of the lines: docs/genealogy.md.
+    and does not stop the rest; exit code 1 if there was one. Their form: docs/genealogy.md.
     """
     done = LineageImport()
     for file in files:
