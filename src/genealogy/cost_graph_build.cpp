@@ -1,0 +1,198 @@
+// cost_graph_build.cpp - ranks and adjacency anew from all edges, in time linear in their number.
+#include <algorithm>
+#include <string>
+
+#include "finops/base/error.hpp"
+#include "genealogy/adjacency.hpp"
+
+namespace finops::genealogy {
+namespace {
+
+constexpr Rank kUnplaced = 0xFFFF'FFFF;
+constexpr Rank kOnPath = 0xFFFF'FFFE;
+static_assert(kMostNodes <= kOnPath);
+
+/// A depth-first walk over the nodes that are not placed yet, for find_order.
+class Placer {
+ public:
+  Placer(const Adjacency& upstream, TopologicalOrder& order) : upstream_(upstream), order_(order) {}
+
+  /// Places `node` after all that it needs.
+  void place(NodeIndex node) {
+    if (needs_nothing_unplaced(node)) {  // most nodes come after what they need already
+      append(node);
+      return;
+    }
+    enter(node);
+    while (!path_.empty()) {
+      Step& step = path_.back();
+      if (step.next_edge == upstream_.begins[step.node + 1]) {
+        append(step.node);
+        path_.pop_back();
+        continue;
+      }
+      const NodeIndex needed = upstream_.targets[step.next_edge++];
+      const Rank rank = order_.ranks[needed];
+      if (rank == kUnplaced) {
+        enter(needed);
+      } else if (rank == kOnPath) {
+        order_.has_cycle = true;
+      }
+    }
+  }
+
+ private:
+  struct Step {
+    NodeIndex node;
+    std::uint32_t next_edge;
+  };
+
+  [[nodiscard]] bool needs_nothing_unplaced(NodeIndex node) const {
+    const std::span<const NodeIndex> needed = upstream_.of(node);
+    return std::all_of(needed.begin(), needed.end(),
+                       [&](NodeIndex id) { return order_.ranks[id] < kOnPath; });
+  }
+  void enter(NodeIndex node) {
+    order_.ranks[node] = kOnPath;
+    path_.push_back({node, upstream_.begins[node]});
+  }
+  void append(NodeIndex node) {
+    order_.ranks[node] = static_cast<Rank>(order_.ids.size());
+    order_.ids.push_back(node);
+  }
+
+  const Adjacency& upstream_;
+  TopologicalOrder& order_;
+  std::vector<Step> path_;
+};
+
+/// Adjacency by rank, each list sorted and without duplicates.
+void set_upstream(DenseGraph& graph, const Adjacency& upstream, const TopologicalOrder& order) {
+  LargeVector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
+  targets.resize(upstream.targets.size());
+  std::size_t size = 0;
+  for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
+    graph.nodes[rank].edges_begin[index_of(Direction::Upstream)] = static_cast<std::uint32_t>(size);
+    const std::size_t begin = size;
+    for (const NodeIndex needed : upstream.of(order.ids[rank])) {
+      targets[size++] = order.ranks[needed];
+    }
+    if (size - begin > 1) {
+      const auto first = targets.begin() + static_cast<std::ptrdiff_t>(begin);
+      const auto last = targets.begin() + static_cast<std::ptrdiff_t>(size);
+      std::sort(first, last);
+      size = static_cast<std::size_t>(std::unique(first, last) - targets.begin());
+    }
+  }
+  graph.nodes.back().edges_begin[index_of(Direction::Upstream)] = static_cast<std::uint32_t>(size);
+  targets.resize(size);
+  targets.shrink_to_fit();
+}
+
+/// The same edges from their other ends; sorted, since they are dealt out in rising order.
+void set_downstream(DenseGraph& graph) {
+  constexpr std::size_t kUp = index_of(Direction::Upstream);
+  constexpr std::size_t kDown = index_of(Direction::Downstream);
+  LargeVector<NodeRecord>& nodes = graph.nodes;
+  const LargeVector<Rank>& upstream = graph.targets[kUp];
+  LargeVector<std::uint32_t> next(nodes.size() + 1, 0);
+  for (const Rank needed : upstream) {
+    ++next[needed + 1];
+  }
+  for (std::size_t rank = 0; rank < nodes.size(); ++rank) {
+    next[rank + 1] += next[rank];
+    nodes[rank].edges_begin[kDown] = next[rank];
+  }
+  graph.targets[kDown].resize(upstream.size());
+  for (Rank rank = 0; rank + 1 < nodes.size(); ++rank) {
+    for (std::uint32_t i = nodes[rank].edges_begin[kUp]; i < nodes[rank + 1].edges_begin[kUp];
+         ++i) {
+      graph.targets[kDown][next[upstream[i]]++] = rank;
+    }
+  }
+}
+
+void set_few_edges(DenseGraph& graph) {
+  for (std::size_t rank = 0; rank + 1 < graph.nodes.size(); ++rank) {
+    NodeRecord& record = graph.nodes[rank];
+    for (std::size_t side = 0; side < record.few_edges.size(); ++side) {
+      const std::uint32_t count = graph.nodes[rank + 1].edges_begin[side] - record.edges_begin[side];
+      record.few_edges[side] =
+          static_cast<std::uint8_t>(std::min<std::uint32_t>(count, kManyEdges));
+    }
+  }
+}
+
+}  // namespace
+
+Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
+  const bool is_upstream = direction == Direction::Upstream;
+  const std::size_t node_count = source.graph.node_count();
+  Adjacency adjacency;
+  // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
+  adjacency.begins.resize(node_count + 2, 0);
+  std::size_t edge_count = 0;
+  source.for_each([&](Need need) {
+    ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];
+    ++edge_count;
+  });
+  for (std::size_t i = 2; i < adjacency.begins.size(); ++i) {
+    adjacency.begins[i] += adjacency.begins[i - 1];
+  }
+  adjacency.targets.resize(edge_count);
+  source.for_each([&](Need need) {
+    const NodeIndex from = is_upstream ? need.needer : need.needed;
+    const NodeIndex to = is_upstream ? need.needed : need.needer;
+    adjacency.targets[adjacency.begins[std::size_t{from} + 1]++] = to;
+  });
+  adjacency.begins.pop_back();
+  return adjacency;
+}
+
+TopologicalOrder find_order(const Adjacency& upstream) {
+  const std::size_t node_count = upstream.begins.size() - 1;
+  TopologicalOrder order;
+  order.ids.reserve(node_count);
+  order.ranks.assign(node_count, kUnplaced);
+  Placer placer(upstream, order);
+  for (std::size_t id = 0; id < node_count; ++id) {
+    if (order.ranks[id] == kUnplaced) {
+      placer.place(static_cast<NodeIndex>(id));
+    }
+  }
+  return order;
+}
+
+std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs) {
+  EdgeSource source{graph, needs, {}};
+  FINOPS_REQUIRE(source.most_edges() <= kMostEdges, ErrorCode::Overflow,
+                 "cannot add " + std::to_string(needs.size()) + " edges to " +
+                     std::to_string(graph.edge_count()) + ": a graph has at most " +
+                     std::to_string(kMostEdges));
+  std::vector<RefusedNeed> refused;
+  Adjacency upstream = make_adjacency(source, Direction::Upstream);
+  TopologicalOrder order = find_order(upstream);
+  if (order.has_cycle) {
+    refused = find_refused(source, order);
+    for (const RefusedNeed& need : refused) {
+      source.refused.insert(EdgeSource::key(needs[need.position]));
+    }
+    upstream = make_adjacency(source, Direction::Upstream);
+    order = find_order(upstream);
+    FINOPS_ASSERT(!order.has_cycle);
+  }
+  DenseGraph rebuilt;
+  rebuilt.nodes.resize(order.ids.size() + 1);
+  for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
+    rebuilt.nodes[rank] = graph.nodes[graph.rank_of_id[order.ids[rank]]];
+    rebuilt.nodes[rank].waiting_sides = 0;
+  }
+  set_upstream(rebuilt, upstream, order);
+  set_downstream(rebuilt);
+  set_few_edges(rebuilt);
+  rebuilt.rank_of_id = std::move(order.ranks);
+  graph = std::move(rebuilt);
+  return refused;
+}
+
+}  // namespace finops::genealogy

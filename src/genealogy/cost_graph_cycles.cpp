@@ -1,0 +1,222 @@
+// cost_graph_cycles.cpp - which of many new edges close a cycle, told as if they came one by one.
+//
+// An edge can close a cycle only inside a strongly connected component of all edges together. These
+// are found first, in linear time; inside them the edges are put in one after the other, with an
+// order that is kept up as they come (Pearce and Kelly, "A dynamic topological sort algorithm for
+// directed acyclic graphs", ACM JEA 11, 2006).
+#include <algorithm>
+
+#include "finops/base/error.hpp"
+#include "genealogy/adjacency.hpp"
+
+namespace finops::genealogy {
+namespace {
+
+constexpr std::uint32_t kNone = 0xFFFF'FFFF;
+
+/// The nodes that lie on cycles, numbered in the order of `order`.
+struct Knots {
+  std::vector<NodeIndex> ids;            ///< by number
+  std::vector<std::uint32_t> numbers;    ///< by id; kNone: on no cycle with another node
+  std::vector<std::uint32_t> component;  ///< by id: one number for all that lie on a cycle together
+
+  [[nodiscard]] bool can_close_cycle(Need need) const {
+    return component[need.needer] == component[need.needed];
+  }
+};
+
+/// Sharir's and Kosaraju's way: from the last in order on, what can be reached against the edges is
+/// a component. `component` begins as all kNone.
+std::vector<std::uint32_t> component_sizes(const Adjacency& downstream,
+                                           const TopologicalOrder& order,
+                                           std::vector<std::uint32_t>& component) {
+  std::vector<std::uint32_t> sizes;
+  std::vector<NodeIndex> stack;
+  for (auto root = order.ids.rbegin(); root != order.ids.rend(); ++root) {
+    if (component[*root] != kNone) {
+      continue;
+    }
+    const auto number = static_cast<std::uint32_t>(sizes.size());
+    sizes.push_back(0);
+    component[*root] = number;
+    stack.push_back(*root);
+    while (!stack.empty()) {
+      const NodeIndex node = stack.back();
+      stack.pop_back();
+      ++sizes[number];
+      for (const NodeIndex needer : downstream.of(node)) {
+        if (component[needer] == kNone) {
+          component[needer] = number;
+          stack.push_back(needer);
+        }
+      }
+    }
+  }
+  return sizes;
+}
+
+Knots find_knots(const EdgeSource& source, const TopologicalOrder& order) {
+  Knots knots;
+  knots.component.assign(order.ids.size(), kNone);
+  knots.numbers.assign(order.ids.size(), kNone);
+  const std::vector<std::uint32_t> sizes =
+      component_sizes(make_adjacency(source, Direction::Downstream), order, knots.component);
+  for (const NodeIndex id : order.ids) {
+    if (sizes[knots.component[id]] > 1) {
+      knots.numbers[id] = static_cast<std::uint32_t>(knots.ids.size());
+      knots.ids.push_back(id);
+    }
+  }
+  return knots;
+}
+
+/// A graph without cycles that takes one edge after the other and keeps a topological order.
+class GrowingOrder {
+ public:
+  explicit GrowingOrder(std::size_t node_count)
+      : edges_{Edges(node_count), Edges(node_count)}, places_(node_count), seen_by_(node_count) {
+    for (std::size_t node = 0; node < node_count; ++node) {
+      places_[node] = static_cast<std::uint32_t>(node);
+    }
+  }
+
+  enum class Answer { Added, ClosesCycle, NotLookedAt };
+
+  /// `most_steps` is how many edges may have been looked at before. After ClosesCycle, `cycle` is
+  /// needer first.
+  Answer add(std::uint32_t needer, std::uint32_t needed, std::size_t most_steps) {
+    if (places_[needed] > places_[needer]) {
+      if (steps_ > most_steps) {
+        return Answer::NotLookedAt;
+      }
+      if (reach(upstream_of_needed_, needed, needer, Direction::Upstream)) {
+        return Answer::ClosesCycle;
+      }
+      reach(downstream_of_needer_, needer, needed, Direction::Downstream);
+      reorder();
+    }
+    edges_[index_of(Direction::Upstream)][needer].push_back(needed);
+    edges_[index_of(Direction::Downstream)][needed].push_back(needer);
+    return Answer::Added;
+  }
+
+  /// The nodes of the cycle that the last edge would have closed, its needer first. At most
+  /// `most_nodes`, else empty.
+  [[nodiscard]] std::vector<std::uint32_t> cycle(std::size_t most_nodes) const {
+    // The needer is the last that was reached; from it back to the needed leads the way.
+    std::vector<std::uint32_t> nodes;
+    for (std::uint32_t i = static_cast<std::uint32_t>(upstream_of_needed_.size() - 1); i != kNone;
+         i = upstream_of_needed_[i].reached_from) {
+      if (nodes.size() == most_nodes) {
+        return {};
+      }
+      nodes.push_back(upstream_of_needed_[i].node);
+    }
+    std::reverse(nodes.begin() + 1, nodes.end());
+    return nodes;
+  }
+
+ private:
+  using Edges = std::vector<std::vector<std::uint32_t>>;
+  struct Reached {
+    std::uint32_t node;
+    std::uint32_t reached_from;  ///< position in the same list
+  };
+
+  /// Lists what can be reached from `from` without leaving the places between it and `until`; ends
+  /// early, with true, at `until` itself.
+  bool reach(std::vector<Reached>& reached, std::uint32_t from, std::uint32_t until,
+             Direction direction) {
+    const auto [lowest, highest] = std::minmax(places_[from], places_[until]);
+    ++search_;
+    reached.assign(1, {from, kNone});
+    for (std::uint32_t i = 0; i < reached.size(); ++i) {
+      for (const std::uint32_t next : edges_[index_of(direction)][reached[i].node]) {
+        ++steps_;
+        if (seen_by_[next] == search_ || places_[next] < lowest || places_[next] > highest) {
+          continue;
+        }
+        seen_by_[next] = search_;
+        reached.push_back({next, i});
+        if (next == until) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  /// Gives the places of both lists to the upstream one first.
+  void reorder() {
+    moved_.clear();
+    free_places_.clear();
+    for (std::vector<Reached>* list : {&upstream_of_needed_, &downstream_of_needer_}) {
+      std::sort(list->begin(), list->end(), [&](const Reached& lhs, const Reached& rhs) {
+        return places_[lhs.node] < places_[rhs.node];
+      });
+      for (const Reached& reached : *list) {
+        moved_.push_back(reached.node);
+        free_places_.push_back(places_[reached.node]);
+      }
+    }
+    steps_ += moved_.size();
+    std::sort(free_places_.begin(), free_places_.end());
+    for (std::size_t i = 0; i < moved_.size(); ++i) {
+      places_[moved_[i]] = free_places_[i];
+    }
+  }
+
+  std::array<Edges, 2> edges_;          ///< by direction
+  std::vector<std::uint32_t> places_;   ///< in the order
+  std::vector<std::uint64_t> seen_by_;  ///< the last search that saw the node
+  std::uint64_t search_ = 0;
+  std::size_t steps_ = 0;
+  std::vector<Reached> upstream_of_needed_;
+  std::vector<Reached> downstream_of_needer_;
+  std::vector<std::uint32_t> moved_;
+  std::vector<std::uint32_t> free_places_;
+};
+
+}  // namespace
+
+std::vector<RefusedNeed> find_refused(const EdgeSource& source, const TopologicalOrder& order) {
+  using Answer = GrowingOrder::Answer;
+  const Knots knots = find_knots(source, order);
+  GrowingOrder growing(knots.ids.size());
+  source.for_each_known([&](Need need) {
+    if (knots.can_close_cycle(need)) {
+      const Answer answer =
+          growing.add(knots.numbers[need.needer], knots.numbers[need.needed], SIZE_MAX);
+      FINOPS_ASSERT(answer == Answer::Added);
+    }
+  });
+  std::vector<RefusedNeed> refused;
+  std::size_t free_path_nodes = kMostPathNodes;
+  for (std::size_t position = 0; position < source.needs.size(); ++position) {
+    const Need need = source.needs[position];
+    if (!knots.can_close_cycle(need)) {
+      continue;
+    }
+    std::vector<NodeIndex> path;
+    if (need.needer == need.needed) {
+      path.assign(std::min<std::size_t>(free_path_nodes, 1), need.needer);
+    } else {
+      const Answer answer =
+          growing.add(knots.numbers[need.needer], knots.numbers[need.needed], kMostKnotSteps);
+      if (answer == Answer::Added) {
+        continue;
+      }
+      if (answer == Answer::ClosesCycle) {
+        path = growing.cycle(free_path_nodes);
+      }
+      for (NodeIndex& node : path) {
+        node = knots.ids[node];
+      }
+    }
+    free_path_nodes -= path.size();
+    refused.push_back({position, std::move(path)});
+  }
+  return refused;
+}
+
+}  // namespace finops::genealogy
