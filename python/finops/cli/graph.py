@@ -62,7 +62,6 @@ from .options import HomeOption, JsonOption
 from .render import format_money, make_console, one_line, print_json
 
 app = typer.Typer(help="What a model really cost, and what came from what.", no_args_is_help=True)
-graph_records.add_commands(app)
 
 _MOST_NODES = 20_000  # of a picture: more than anybody looks at
 _DEPTH_OF_A_SCREEN = 12
@@ -95,7 +94,7 @@ def show(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Show a node as a tree of all that it needs, with costs; or draw it with --out."""
+    """Show a node as a tree with costs, or draw it."""
     if out is not None and out.suffix.lower() not in FORMATS:
         raise typer.BadParameter(f"{out} must end in {', '.join(FORMATS)}", param_hint="--out")
     loaded, node_id = load_node(home, node, currency, as_of)
@@ -134,7 +133,10 @@ def cost(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Say what a node cost with all that it needs, and where the money went."""
+    """Say what a node cost, and where the money went.
+
+    In full, with all that it needs: each once, failed and preempted work apart.
+    """
     if by and by not in _GROUPINGS:
         raise typer.BadParameter(f"{by!r} is none of {', '.join(_GROUPINGS)}", param_hint="--by")
     loaded, node_id = load_node(home, node, currency, as_of)
@@ -179,7 +181,10 @@ def cost_from(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Say what all that came from a node cost: of a data set, everything that was built on it."""
+    """Say what all that came from a node cost.
+
+    Of a dataset: everything that was built on it.
+    """
     loaded, node_id = load_node(home, node, currency, as_of)
     graph = loaded.graph
     costs = graph.cost_from(node_id)
@@ -210,7 +215,7 @@ def diff(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Compare two nodes: what only one of them needed, and what both did."""
+    """Compare what two nodes needed, and what it cost."""
     loaded, first_id = load_node(home, first, currency, as_of)
     second_id = find_node(loaded.graph, second)
     difference = loaded.graph.difference(first_id, second_id)
@@ -234,7 +239,11 @@ def allocate_all(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Share all that was spent among the surviving results, so that it adds up."""
+    """Share all that was spent among the results.
+
+    Among those that survive, by three rules, so that it adds up; what no result can claim is
+    a row of its own.
+    """
     loaded = load(home, currency, as_of)
     claimants = [find_node(loaded.graph, one) for one in claimant or []]
     allocation = allocate(loaded.graph, claimants)
@@ -256,7 +265,10 @@ def list_nodes(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """List the nodes, in the order of their first mention, with own and full cost."""
+    """List the nodes with own and full cost.
+
+    In the order of their first mention.
+    """
     if kind and kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}", param_hint="--kind")
     loaded = load(home, currency, as_of)
@@ -285,7 +297,10 @@ def list_nodes(
 
 @app.command("pending")
 def pending(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """List nodes that only edges, costs or statuses name: nobody said what they are."""
+    """List nodes that nobody described.
+
+    Only edges, costs or statuses name them; they count.
+    """
     loaded = load(home)
     found = loaded.graph.pending()
     if as_json:
@@ -304,7 +319,10 @@ def pending(as_json: JsonOption = False, home: HomeOption = None) -> None:
 def problems(
     currency: CurrencyOption = "", as_json: JsonOption = False, home: HomeOption = None
 ) -> None:
-    """List what somebody should look at: clocks that differ, other currencies, negative sums."""
+    """List what somebody should look at.
+
+    Clocks that differ, costs in other currencies, sums below zero, names that look alike.
+    """
     found = load(home, currency).graph.problems()
     if as_json:
         print_json({"problems": [{"node_id": one.node_id, "text": one.text} for one in found]})
@@ -313,6 +331,9 @@ def problems(
         print(one_line(f"{one.node_id}: {one.text}"))
     if not found:
         print("no problems")
+
+
+graph_records.add_commands(app)
 
 
 def _labels(graph: Genealogy, contributors: list[Contributor]) -> dict[str, str]:

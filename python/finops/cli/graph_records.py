@@ -61,20 +61,22 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def import_lines(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="JSON lines; '-': stdin.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="JSON lines; '-': stdin.")],
     strict: Annotated[
-        bool, typer.Option(help="Stop at the first line that is wrong, and write nothing.")
+        bool,
+        typer.Option("--strict", help="Stop at the first line that is wrong, and write nothing."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option(help="Check the lines against the graph, and write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check the lines against the graph, and write nothing."),
     ] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Bring in JSON lines: nodes, edges, costs, statuses, uses and values, in any order.
+    """Bring in JSON lines: nodes, edges, costs and the like.
 
-    The same line again is one. A wrong line is told with its number and does not stop the rest;
-    exit code 1 if there was one. The form of the lines: docs/genealogy.md.
+    They may come in any order; the same line again is one. A wrong line is told with its number
+    and does not stop the rest; exit code 1 if there was one. Their form: docs/genealogy.md.
     """
     done = LineageImport()
     for file in files:
@@ -145,7 +147,7 @@ def _tell(done: LineageImport, *, is_written: bool, is_dry_run: bool, as_json: b
 
 
 def export_lines(as_of: AsOfOption = None, home: HomeOption = None) -> None:
-    """Write all that is recorded as JSON lines on stdout, which `finops graph import` reads."""
+    """Write all records on stdout, as lines for import."""
     ledger = find_ledger(home_path(home))
     records = LineageRecords() if ledger is None else ledger.lineage(as_of)
     for record in all_records(records):
@@ -161,7 +163,7 @@ def link(
     step: Annotated[int | None, typer.Option(help="Of a fork or a checkpoint.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Record one sentence: finops graph link run:a read dataset:d."""
+    """Record one sentence: run:a read dataset:d."""
     record_fields(home, {
         "edge": kind.replace("-", "_"), "subject": subject, "object": target, "step": step,
         "recorded_at": now_text(),
@@ -190,14 +192,14 @@ def add(
 
 def charge(
     node: NodeArgument,
-    amount: Annotated[list[str], typer.Argument(metavar="24.50 USD")],
+    amount: Annotated[list[str], typer.Argument(metavar="AMOUNT", help="24.50 USD")],
     event_id: IdOption = "",
     is_correction: Annotated[
         bool, typer.Option("--correction", help="It corrects another; may be below zero.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
-    """Record what a node itself cost, in addition to what is recorded already."""
+    """Record what a node itself cost, beside what is recorded."""
     node_id = known_node(home, node)
     record_fields(home, {
         "cost": " ".join(amount), "node_id": node_id, "event_id": event_id or new_id("cost"),
@@ -222,7 +224,10 @@ def status(
 
 
 def retire(node: NodeArgument, why: WhyOption = "", home: HomeOption = None) -> None:
-    """Record that a result is no longer in use: it claims no cost from now on."""
+    """Record that a result is no longer in use.
+
+    It claims no cost from now on.
+    """
     status(node, "RETIRED", why, home)
 
 
@@ -233,7 +238,7 @@ def use(
     event_id: IdOption = "",
     home: HomeOption = None,
 ) -> None:
-    """Record measured use of a result, by which cost is shared."""
+    """Record measured use of a result: cost is shared by it."""
     node_id = known_node(home, node)
     record_fields(home, {
         "use": quantity, "unit": unit, "node_id": node_id,

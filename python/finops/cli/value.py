@@ -47,7 +47,9 @@ def root() -> None:
 @app.command("add")
 def add(
     node: NodeArgument,
-    amount: Annotated[list[str], typer.Argument(metavar="50000 USD", help="Of each period.")],
+    amount: Annotated[
+        list[str], typer.Argument(metavar="AMOUNT", help="50000 USD, of each period.")
+    ],
     source: Annotated[
         str, typer.Option(metavar="TEXT", help="Who says so, and from what. Required.")
     ],
@@ -88,7 +90,10 @@ def end(
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """End a value that comes again and again: a record that takes it back from then on."""
+    """End a value that comes again and again.
+
+    A record takes it back from then on; nothing is changed.
+    """
     found = next((one for one in _values(home) if one.value_id == value_id), None)
     if found is None:
         raise NotFound(f"no value {value_id!r} is recorded; see: finops value list")
@@ -113,7 +118,7 @@ def end(
 
 @app.command("list")
 def list_values(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """List what somebody said that results are worth, and from what."""
+    """List what results are worth, and who says so."""
     values = _values(home)
     if as_json:
         print_json({"values": [fields_json(one, *_VALUE_FIELDS) for one in values]})
@@ -132,7 +137,10 @@ def show(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Show cost against value: what each piece of work led to, and its credit as a range."""
+    """Show cost against value.
+
+    What each piece of work led to, and its credit for that as a range.
+    """
     loaded = load(home, currency, as_of)
     moment = as_of or datetime.now(timezone.utc)
     if node:
