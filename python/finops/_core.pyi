@@ -38,6 +38,57 @@ from ._core_budgets import (
 from ._core_budgets import (
     TelemetryWindow as TelemetryWindow,
 )
+from ._core_genealogy import (
+    Allocation as Allocation,
+)
+from ._core_genealogy import (
+    ClaimantShare as ClaimantShare,
+)
+from ._core_genealogy import (
+    Contributor as Contributor,
+)
+from ._core_genealogy import (
+    CostSum as CostSum,
+)
+from ._core_genealogy import (
+    Difference as Difference,
+)
+from ._core_genealogy import (
+    Genealogy as Genealogy,
+)
+from ._core_genealogy import (
+    Group as Group,
+)
+from ._core_genealogy import (
+    NodeValue as NodeValue,
+)
+from ._core_genealogy import (
+    NodeView as NodeView,
+)
+from ._core_genealogy import (
+    Problem as Problem,
+)
+from ._core_genealogy import (
+    Refusal as Refusal,
+)
+from ._core_genealogy import (
+    TreeNode as TreeNode,
+)
+from ._core_genealogy import (
+    ValueAmount as ValueAmount,
+)
+from ._core_genealogy import (
+    allocate as allocate,
+)
+from ._core_genealogy import (
+    value_amount as value_amount,
+)
+from ._core_genealogy import (
+    value_of as value_of,
+)
+from ._core_genealogy import (
+    value_report as value_report,
+)
 from ._core_lineage import (
     BusinessValue as BusinessValue,
 )
