@@ -48,8 +48,8 @@ struct EdgeSource {
 /// By node id, what it needs (Upstream) or what needs it; an edge that was given twice stands
 /// twice.
 struct Adjacency {
-  std::vector<std::uint32_t> begins;  ///< [node_count + 1]
-  std::vector<NodeIndex> targets;
+  LargeVector<std::uint32_t> begins;  ///< [node_count + 1]
+  LargeVector<NodeIndex> targets;
 
   [[nodiscard]] std::span<const NodeIndex> of(NodeIndex node) const {
     return {targets.data() + begins[node], begins[node + 1] - begins[node]};
@@ -58,10 +58,9 @@ struct Adjacency {
 Adjacency make_adjacency(const EdgeSource& source, Direction direction);
 
 struct TopologicalOrder {
-  std::vector<NodeIndex>
-      ids;                  ///< each after all that it needs, as near to the order of ids as that
-  std::vector<Rank> ranks;  ///< by id: where it stands in `ids`
-  bool has_cycle = false;   ///< then edges that close cycles were left out of account
+  LargeVector<NodeIndex> ids;  ///< each after all that it needs, else in order of ids
+  LargeVector<Rank> ranks;     ///< by id: where it stands in `ids`
+  bool has_cycle = false;      ///< then some edges that close cycles were left out of account
 };
 TopologicalOrder find_order(const Adjacency& upstream);
 

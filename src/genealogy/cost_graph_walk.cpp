@@ -86,6 +86,13 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
   constexpr std::ptrdiff_t kStep = direction == Direction::Upstream ? -1 : 1;
   for (std::ptrdiff_t word = start / kBits; word >= 0 && word < word_count; word += kStep) {
     std::uint64_t done = 0;
+    if (bits[word] != 0) {
+      const std::ptrdiff_t ahead = std::clamp<std::ptrdiff_t>(word + 8 * kStep, 0, word_count - 1);
+      const Rank* edges = graph.targets[index_of(direction)].data() +
+                          graph.nodes[ahead * 64].edges_begin[index_of(direction)];
+      for (int i = 0; i < 6; ++i) prefetch(edges + i * 16);
+      prefetch(&graph.nodes[std::clamp<std::ptrdiff_t>(word + 16 * kStep, 0, word_count - 1) * 64]);
+    }
     // A node may lead to others in its own word: again, until it brings nothing new.
     for (std::uint64_t found = bits[word]; found != 0; found = bits[word] & ~done) {
       done |= found;
@@ -93,7 +100,8 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
         const auto rank = static_cast<Rank>(static_cast<std::size_t>(word) * kBits +
                                             static_cast<std::size_t>(std::countr_zero(found)));
         visit(rank);
-        graph.for_each_neighbour(rank, direction, [bits](Rank target) {
+        graph.for_each_neighbour(rank, direction, [&graph, bits](Rank target) {
+          prefetch(&graph.nodes[target]);
           bits[target / kBits] |= std::uint64_t{1} << target % kBits;
         });
       }
