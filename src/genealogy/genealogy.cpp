@@ -168,8 +168,9 @@ CostSum Genealogy::full_cost(const NodeId& node_id) const {
   if (!parts_->other_costs.empty()) {
     std::vector<NodeIndex> nodes;
     parts_->graph.closure(node, Direction::Upstream, *workspace, nodes);
-    sum.other_currency_count = std::ranges::count_if(
-        nodes, [&](NodeIndex member) { return parts_->other_costs.contains(member); });
+    sum.other_currency_count = std::ranges::count_if(nodes, [&](NodeIndex member) {
+      return parts_->other_costs.contains(member);
+    });
   }
   return sum;
 }
