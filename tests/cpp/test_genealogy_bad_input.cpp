@@ -269,7 +269,7 @@ TEST(GenealogyBadInput, ACostThatLeavesTheRangeIsRefused) {
   for (const Currency currency : {Currency::usd(), Currency("EUR")}) {
     LineageBuilder lineage;
     lineage.cost("run:a", "1 USD").cost("run:a", "1 USD").cost("run:a", "1 USD");
-    const auto largest = static_cast<Int128>(~static_cast<unsigned __int128>(0) >> 1U);
+    constexpr Int128 largest = (((Int128{1} << 126) - 1) << 1) + 1;
     lineage.records.costs[0].billed_cost = Money::from_picos(largest, currency);
     lineage.records.costs[1].billed_cost = Money::from_picos(1, currency);
     Genealogy graph(Currency::usd());
@@ -284,7 +284,7 @@ TEST(GenealogyBadInput, ACostThatLeavesTheRangeIsRefused) {
 TEST(GenealogyBadInput, ASumThatLeavesTheRangeIsAnError) {
   LineageBuilder lineage;
   lineage.edge("run:a read dataset:d").cost("run:a", "1 USD").cost("dataset:d", "1 USD");
-  const auto largest = static_cast<Int128>(~static_cast<unsigned __int128>(0) >> 1U);
+  constexpr Int128 largest = (((Int128{1} << 126) - 1) << 1) + 1;
   for (LineageCost& cost : lineage.records.costs) {
     cost.billed_cost = Money::from_picos(largest, Currency::usd());
   }
