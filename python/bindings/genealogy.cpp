@@ -4,11 +4,14 @@
 // graph, and one may add to it.
 #include "finops/genealogy/genealogy.hpp"
 
+#include <array>
 #include <mutex>
+#include <string_view>
 
 #include "convert.hpp"
 #include "finops/genealogy/credit.hpp"
 #include "finops/genealogy/value.hpp"
+#include "ledger_handle.hpp"
 #include "release.hpp"
 
 namespace finops::bindings {
@@ -46,6 +49,13 @@ auto with_graph(GenealogyHandle& self, const Ask& ask) {
   const ReleaseGil release;
   const std::lock_guard<std::mutex> lock(self.mutex);
   return ask(self.graph);
+}
+
+// The list of LineageRecords that a record is in.
+std::string_view list_name(genealogy::RecordKind kind) {
+  constexpr std::array<std::string_view, 7> kNames{"nodes", "edges",  "costs",   "statuses",
+                                                   "uses",  "values", "unpriced"};
+  return kNames.at(static_cast<std::size_t>(kind));
 }
 
 Direction direction_of(bool is_downstream) {
@@ -87,7 +97,8 @@ void bind_sums(py::module_& module) {
     forbid_new(type);
     type.FINOPS_FIELD("node_id", row.node_id.str())
         .def_readonly("cost", &Row::cost)
-        .FINOPS_FIELD("path", texts_of(row.path));
+        .FINOPS_FIELD("path", texts_of(row.path))
+        .def_readonly("hidden_path_count", &Row::hidden_path_count);
   }
   {
     using Row = Difference;
@@ -141,7 +152,8 @@ void bind_nodes(py::module_& module) {
     using Row = Refusal;
     py::class_<Row> type(module, "Refusal", py::is_final());
     forbid_new(type);
-    type.def_readonly("position", &Row::position)
+    type.FINOPS_FIELD("record_kind", list_name(row.record_kind))
+        .def_readonly("position", &Row::position)
         .def_readonly("record", &Row::record)
         .def_readonly("reason", &Row::reason);
   }
@@ -192,8 +204,7 @@ void bind_credit(py::module_& module) {
 // A question about one node: a method that takes its id.
 template <auto Method>
 auto ask_about(GenealogyHandle& self, const std::string& node_id) {
-  return with_graph(self,
-                    [&](const Genealogy& graph) { return (graph.*Method)(NodeId{node_id}); });
+  return with_graph(self, [&](const Genealogy& graph) { return (graph.*Method)(NodeId{node_id}); });
 }
 
 void bind_questions(py::class_<GenealogyHandle>& type) {
@@ -251,28 +262,32 @@ void bind_graph(py::module_& module) {
           },
           py::arg("records"))
       .def_property_readonly("currency",
-                             [](const GenealogyHandle& self) { return self.graph.currency().str(); })
-      .def_property_readonly(
-          "node_count",
-          [](GenealogyHandle& self) {
-            return with_graph(self, [](const Genealogy& graph) { return graph.node_count(); });
-          })
-      .def_property_readonly(
-          "edge_count",
-          [](GenealogyHandle& self) {
-            return with_graph(self, [](const Genealogy& graph) { return graph.edge_count(); });
-          })
+                             [](const GenealogyHandle& self) {
+                               return self.graph.currency().str();
+                             })
+      .def_property_readonly("node_count",
+                             [](GenealogyHandle& self) {
+                               return with_graph(self, [](const Genealogy& graph) {
+                                 return graph.node_count();
+                               });
+                             })
+      .def_property_readonly("edge_count",
+                             [](GenealogyHandle& self) {
+                               return with_graph(self, [](const Genealogy& graph) {
+                                 return graph.edge_count();
+                               });
+                             })
       .def("node_ids",
            [](GenealogyHandle& self) {
-             return texts_of(
-                 with_graph(self, [](const Genealogy& graph) { return graph.node_ids(); }));
+             return texts_of(with_graph(self,
+                                        [](const Genealogy& graph) { return graph.node_ids(); }));
            })
       .def("contains", ask_about<&Genealogy::contains>, py::arg("node_id"))
       .def("__contains__", ask_about<&Genealogy::contains>, py::arg("node_id"))
       .def("pending",
            [](GenealogyHandle& self) {
-             return texts_of(
-                 with_graph(self, [](const Genealogy& graph) { return graph.pending(); }));
+             return texts_of(with_graph(self,
+                                        [](const Genealogy& graph) { return graph.pending(); }));
            })
       .def("problems",
            [](GenealogyHandle& self) {
@@ -293,8 +308,43 @@ std::vector<NodeId> node_ids_of(const std::vector<std::string>& texts) {
 }
 
 // None: now.
-UtcTime time_or_now(const std::optional<std::chrono::system_clock::time_point>& time) {
-  return time.has_value() ? UtcTime{*time} : utc_now();
+UtcTime time_or_now(const py::object& time) {
+  return time.is_none() ? utc_now() : from_datetime(time);
+}
+
+void bind_reports(py::module_& module) {
+  module.def(
+      "allocate",
+      [](GenealogyHandle& handle, const std::vector<std::string>& claimants) {
+        return with_graph(handle, [&](const Genealogy& graph) {
+          return genealogy::allocate(graph, node_ids_of(claimants));
+        });
+      },
+      py::arg("genealogy"), py::arg("claimants") = std::vector<std::string>{});
+  module.def(
+      "value_of",
+      [](GenealogyHandle& handle, const std::string& node_id, const py::object& as_of) {
+        const UtcTime time = time_or_now(as_of);
+        return with_graph(handle, [&](const Genealogy& graph) {
+          return genealogy::value_of(graph, NodeId{node_id}, time);
+        });
+      },
+      py::arg("genealogy"), py::arg("node_id"), py::arg("as_of") = py::none());
+  module.def(
+      "value_report",
+      [](GenealogyHandle& handle, const py::object& as_of) {
+        const UtcTime time = time_or_now(as_of);
+        return with_graph(handle, [&](const Genealogy& graph) {
+          return genealogy::value_report(graph, time);
+        });
+      },
+      py::arg("genealogy"), py::arg("as_of") = py::none());
+  module.def(
+      "value_amount",
+      [](const BusinessValue& value, const py::object& as_of) {
+        return genealogy::value_amount(value, time_or_now(as_of));
+      },
+      py::arg("value"), py::arg("as_of") = py::none());
 }
 
 }  // namespace
@@ -304,14 +354,7 @@ void bind_genealogy(py::module_& module) {
   bind_nodes(module);
   bind_credit(module);
   bind_graph(module);
-  module.def(
-      "allocate",
-      [](GenealogyHandle& handle, const std::vector<std::string>& claimants) {
-        return with_graph(handle, [&](const Genealogy& graph) {
-          return genealogy::allocate(graph, node_ids_of(claimants));
-        });
-      },
-      py::arg("genealogy"), py::arg("claimants") = std::vector<std::string>{});
+  bind_reports(module);
 }
 
 }  // namespace finops::bindings

@@ -35,20 +35,63 @@ class WidestWholes {
   std::vector<NodeIndex> ends_;
 };
 
-void set_path(const GenealogyParts& parts, const Levels& levels, Contributor& contributor,
-              NodeIndex node) {
-  std::vector<NodeIndex> path;  // from the contributor back to the asked node
-  for (NodeIndex step = node; step != kNoNode; step = levels.above[step]) {
-    path.push_back(step);
+// Paths from the asked node, each in time that does not grow with its length.
+class PathMaker {
+ public:
+  PathMaker(const GenealogyParts& parts, const Levels& levels)
+      : parts_(parts), levels_(levels), heads_(parts.names.size(), kNoNode) {
+    for (const NodeIndex node : levels.order) {  // what is above comes first
+      const bool is_head = levels.depth[node] < static_cast<std::int64_t>(kEnd);
+      heads_[node] = is_head ? node : heads_[levels.above[node]];
+    }
   }
-  constexpr std::size_t kEnd = kLongestPath / 2;
-  if (path.size() > kLongestPath) {
-    contributor.hidden_path_count = static_cast<std::int64_t>(path.size() - kLongestPath);
-    path.erase(path.begin() + kEnd, path.end() - kEnd);
+
+  void set_path(NodeIndex node, Contributor& contributor) const {
+    const auto path_size = static_cast<std::size_t>(levels_.depth[node]) + 1;
+    std::vector<NodeIndex> path;  // from the contributor back to the asked node
+    if (path_size <= kLongestPath) {
+      climb(node, path_size, path);
+    } else {
+      contributor.hidden_path_count = static_cast<std::int64_t>(path_size - kLongestPath);
+      climb(node, kEnd, path);
+      climb(heads_[node], kEnd, path);
+    }
+    for (auto step = path.rbegin(); step != path.rend(); ++step) {
+      contributor.path.push_back(parts_.names.id(*step));
+    }
   }
-  for (auto step = path.rbegin(); step != path.rend(); ++step) {
-    contributor.path.push_back(parts.names.id(*step));
+
+ private:
+  static constexpr std::size_t kEnd = kLongestPath / 2;
+
+  void climb(NodeIndex node, std::size_t count, std::vector<NodeIndex>& path) const {
+    for (; count > 0; --count) {
+      path.push_back(node);
+      node = levels_.above[node];
+    }
   }
+
+  const GenealogyParts& parts_;
+  const Levels& levels_;
+  std::vector<NodeIndex> heads_;  // by node: the one above it that ends the path's first half
+};
+
+using NodeSum = std::pair<NodeIndex, CostSum>;
+
+// Positions in `sums`, which are too large to be moved about.
+std::vector<std::uint32_t> largest_first(const GenealogyParts& parts,
+                                         const std::vector<NodeSum>& sums) {
+  std::vector<Int128> totals;
+  std::vector<std::uint32_t> order;
+  for (const auto& [node, sum] : sums) {
+    order.push_back(static_cast<std::uint32_t>(totals.size()));
+    totals.push_back(sum.total().picos());
+  }
+  std::ranges::sort(order, [&](std::uint32_t lhs, std::uint32_t rhs) {
+    return totals[lhs] != totals[rhs] ? totals[lhs] > totals[rhs]
+                                      : parts.is_less(sums[lhs].first, sums[rhs].first);
+  });
+  return order;
 }
 
 // Of the closure's nodes for which `is_asked` holds.
@@ -57,7 +100,7 @@ std::vector<Contributor> contributors_of(const GenealogyParts& parts, const Leve
                                          Filter is_asked) {
   WidestWholes wholes(parts, levels);
   std::vector<std::uint32_t> positions(parts.names.size(), kNoNode);
-  std::vector<std::pair<NodeIndex, CostSum>> sums;
+  std::vector<NodeSum> sums;
   for (const NodeIndex node : levels.order) {
     if (!is_asked(node)) {
       continue;
@@ -69,16 +112,15 @@ std::vector<Contributor> contributors_of(const GenealogyParts& parts, const Leve
     }
     parts.add_to(sums[positions[whole]].second, node);
   }
-  std::ranges::sort(sums, [&](const auto& lhs, const auto& rhs) {
-    return is_larger(lhs.second.total(), parts.names.id(lhs.first), rhs.second.total(),
-                     parts.names.id(rhs.first));
-  });
+  const std::vector<std::uint32_t> order = largest_first(parts, sums);
+  const PathMaker paths(parts, levels);
   std::vector<Contributor> result;
   result.reserve(sums.size());
-  for (const auto& [whole, sum] : sums) {
+  for (const std::uint32_t position : order) {
+    const auto& [whole, sum] = sums[position];
     result.push_back({.node_id = parts.names.id(whole), .cost = sum, .path = {}});
     if (result.size() <= kMostPaths) {
-      set_path(parts, levels, result.back(), whole);
+      paths.set_path(whole, result.back());
     }
   }
   return result;

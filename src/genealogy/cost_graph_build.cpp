@@ -154,30 +154,6 @@ void finish(DenseGraph& graph) {
 
 }  // namespace
 
-Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
-  const bool is_upstream = direction == Direction::Upstream;
-  const std::size_t node_count = source.graph.node_count();
-  Adjacency adjacency;
-  // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
-  adjacency.begins.resize(node_count + 2, 0);
-  std::size_t edge_count = 0;
-  source.for_each([&](Need need) {
-    ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];
-    ++edge_count;
-  });
-  for (std::size_t i = 2; i < adjacency.begins.size(); ++i) {
-    adjacency.begins[i] += adjacency.begins[i - 1];
-  }
-  adjacency.targets.resize(edge_count);
-  source.for_each([&](Need need) {
-    const NodeIndex from = is_upstream ? need.needer : need.needed;
-    const NodeIndex to = is_upstream ? need.needed : need.needer;
-    adjacency.targets[adjacency.begins[std::size_t{from} + 1]++] = to;
-  });
-  adjacency.begins.pop_back();
-  return adjacency;
-}
-
 TopologicalOrder find_order(const Adjacency& upstream) {
   const std::size_t node_count = upstream.begins.size() - 1;
   TopologicalOrder order;
@@ -199,14 +175,14 @@ std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs)
                      std::to_string(graph.edge_count()) + ": a graph has at most " +
                      std::to_string(kMostEdges));
   std::vector<RefusedNeed> refused;
-  Adjacency upstream = make_adjacency(source, Direction::Upstream);
+  Adjacency upstream = make_adjacency(graph.node_count(), source, Direction::Upstream);
   TopologicalOrder order = find_order(upstream);
   if (order.has_cycle) {
     refused = find_refused(source, order);
     for (const RefusedNeed& need : refused) {
       source.refused.insert(EdgeSource::key(needs[need.position]));
     }
-    upstream = make_adjacency(source, Direction::Upstream);
+    upstream = make_adjacency(graph.node_count(), source, Direction::Upstream);
     order = find_order(upstream);
     FINOPS_ASSERT(!order.has_cycle);
   }

@@ -32,12 +32,12 @@ std::string cycle_words(std::span<const NodeIndex> path, const LinkTable& links,
   return words + "; take back the one that is wrong";
 }
 
-LinkTable make_links(std::span<const Sentence> sentences) {
+LinkTable make_links(std::span<const Sentence> sentences, std::size_t node_count) {
   LinkTable links;
   for (const Sentence& sentence : sentences) {
     links.add(sentence);
   }
-  links.sort();
+  links.sort(node_count);
   return links;
 }
 
@@ -84,7 +84,7 @@ Needs build_needs(const Names& names, std::span<const Sentence> sentences) {
   }
   const std::vector<RefusedNeed> refused = needs.graph.add_needs(plain);
   plain = {};
-  needs.links = make_links(sentences);
+  needs.links = make_links(sentences, names.size());
   for (const RefusedNeed& need : refused) {
     needs.refused.push_back({need.position, cycle_words(need.path, needs.links, names)});
   }
@@ -92,7 +92,7 @@ Needs build_needs(const Names& names, std::span<const Sentence> sentences) {
   if (!refused.empty()) {
     kept = without(sentences, needs.refused);
     sentences = kept;
-    needs.links = make_links(sentences);
+    needs.links = make_links(sentences, names.size());
   }
   needs.nesting = Nesting(names, sentences, needs.graph.topological_order());
   widen(names, sentences, needs);

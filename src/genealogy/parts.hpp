@@ -109,10 +109,5 @@ struct GenealogyParts {
 
 /// Adds one sum to another.
 void add_sum(CostSum& target, const CostSum& source);
-/// Whether the first of two nodes with such totals comes first: the larger one, then by id.
-[[nodiscard]] inline bool is_larger(Money lhs_total, const NodeId& lhs, Money rhs_total,
-                                    const NodeId& rhs) {
-  return lhs_total != rhs_total ? lhs_total > rhs_total : lhs < rhs;
-}
 
 }  // namespace finops::genealogy

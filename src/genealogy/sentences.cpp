@@ -27,10 +27,6 @@ constexpr std::array<Words, 6> kWords{{
 
 const Words& words_of(EdgeKind kind) { return kWords[static_cast<std::size_t>(kind)]; }
 
-bool is_before(const Link& link, Need need) {
-  return std::tie(link.needer, link.needed) < std::tie(need.needer, need.needed);
-}
-
 }  // namespace
 
 Need need_of(const Sentence& sentence) noexcept {
@@ -51,7 +47,7 @@ void LinkTable::add(Need need, const Sentence& sentence) {
       {.needer = need.needer, .needed = need.needed, .kind = sentence.kind, .step = sentence.step});
 }
 
-void LinkTable::sort() {
+void LinkTable::sort(std::size_t node_count) {
   // By all fields, so that of several sentences for one need the same one stays in any order.
   std::ranges::sort(links_, [](const Link& lhs, const Link& rhs) {
     return std::tie(lhs.needer, lhs.needed, lhs.is_superseded, lhs.kind, lhs.step) <
@@ -61,20 +57,40 @@ void LinkTable::sort() {
     return lhs.needer == rhs.needer && lhs.needed == rhs.needed;
   });
   links_.erase(rest.begin(), rest.end());
+  begins_.assign(node_count + 1, 0);
+  for (const Link& link : links_) {
+    ++begins_[link.needer + 1];
+  }
+  for (std::size_t node = 0; node < node_count; ++node) {
+    begins_[node + 1] += begins_[node];
+  }
+}
+
+std::size_t LinkTable::position(Need need) const {
+  if (need.needer + 1 >= begins_.size()) {
+    return links_.size();  // a node that came after the last edge
+  }
+  const auto end = links_.begin() + static_cast<std::ptrdiff_t>(begins_[need.needer + 1]);
+  const auto link =
+      std::lower_bound(links_.begin() + static_cast<std::ptrdiff_t>(begins_[need.needer]), end,
+                       need.needed, [](const Link& known, NodeIndex needed) {
+                         return known.needed < needed;
+                       });
+  return link == end || link->needed != need.needed
+             ? links_.size()
+             : static_cast<std::size_t>(link - links_.begin());
 }
 
 void LinkTable::supersede(Need need) {
-  const auto link = std::lower_bound(links_.begin(), links_.end(), need, is_before);
-  FINOPS_ASSERT(link != links_.end() && link->needer == need.needer && link->needed == need.needed);
-  link->is_superseded = true;
+  const std::size_t known = position(need);
+  FINOPS_ASSERT(known < links_.size());
+  links_[known].is_superseded = true;
   has_superseded_ = true;
 }
 
 const Link* LinkTable::find(Need need) const {
-  const auto link = std::lower_bound(links_.begin(), links_.end(), need, is_before);
-  const bool is_found =
-      link != links_.end() && link->needer == need.needer && link->needed == need.needed;
-  return is_found ? &*link : nullptr;
+  const std::size_t known = position(need);
+  return known < links_.size() ? &links_[known] : nullptr;
 }
 
 std::string need_words(const Link& link, const Names& names) {

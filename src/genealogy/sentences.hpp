@@ -46,15 +46,18 @@ class LinkTable {
   void add(const Sentence& sentence) { add(need_of(sentence), sentence); }
   /// `need` is another one than the sentence's own: a whole's.
   void add(Need need, const Sentence& sentence);
-  /// To be called after `add` and before all others.
-  void sort();
+  /// To be called after `add` and before all others, with the number of nodes.
+  void sort(std::size_t node_count);
   /// Marks a need that `add` was told.
   void supersede(Need need);
   [[nodiscard]] const Link* find(Need need) const;
   [[nodiscard]] bool has_superseded() const noexcept { return has_superseded_; }
 
  private:
+  [[nodiscard]] std::size_t position(Need need) const;  // links_.size(): none
+
   std::vector<Link> links_;
+  std::vector<std::size_t> begins_{0};  // by needer; as long as the last one that has links, or more
   bool has_superseded_ = false;
 };
 

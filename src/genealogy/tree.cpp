@@ -97,9 +97,13 @@ class TreeMaker {
     for (std::size_t i = 0; i < lines_.size(); ++i) {
       children_[i] = i;
     }
+    std::vector<Int128> totals;
+    for (const Line& line : lines_) {
+      totals.push_back(line.cost.total().picos());
+    }
     const auto is_before = [&](std::size_t lhs, std::size_t rhs) {
-      return is_larger(lines_[lhs].cost.total(), parts_.names.id(lines_[lhs].node),
-                       lines_[rhs].cost.total(), parts_.names.id(lines_[rhs].node));
+      return totals[lhs] != totals[rhs] ? totals[lhs] > totals[rhs]
+                                        : parts_.is_less(lines_[lhs].node, lines_[rhs].node);
     };
     for (const Line& line : lines_) {
       std::sort(children_.begin() + static_cast<std::ptrdiff_t>(line.children_begin),

@@ -45,6 +45,12 @@ bool is_work(NodeKind kind) {
   return kind == NodeKind::Run || kind == NodeKind::Attempt || kind == NodeKind::Job;
 }
 
+// What work makes: it has no work of its own, its credit is that of all behind it.
+bool is_made(NodeKind kind) {
+  return kind == NodeKind::Dataset || kind == NodeKind::Checkpoint || kind == NodeKind::Model ||
+         kind == NodeKind::Endpoint;
+}
+
 // What a result rests on: its closure, and the pieces of work in it with their nodes.
 struct Basis {
   std::vector<NodeIndex> closure;
@@ -178,11 +184,14 @@ NodeValue view(const Genealogy& genealogy, const Credited& all, NodeIndex node,
       shown.results.push_back(genealogy.id_of(later));
     }
   }
-  nodes.clear();
-  genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
+  if (is_made(node_kind(shown.node_id))) {
+    genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
+  } else {
+    nodes = genealogy.parts_of(node);
+  }
   Amounts amounts = zero_amounts(genealogy.currency());
-  for (const NodeIndex needed : nodes) {
-    if (const auto found = all.credits.find(needed); found != all.credits.end()) {
+  for (const NodeIndex credited : nodes) {
+    if (const auto found = all.credits.find(credited); found != all.credits.end()) {
       for (std::size_t rule = 0; rule < amounts.size(); ++rule) {
         add_to(amounts.at(rule), found->second.at(rule));
       }

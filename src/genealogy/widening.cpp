@@ -179,7 +179,7 @@ class Widener {
       needs_.links.add({taking.taker, given.whole}, *taking.sentence);
     }
     if (!given_.empty()) {
-      needs_.links.sort();
+      needs_.links.sort(seen_.size());
     }
   }
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "finops/genealogy/cost_graph.hpp"
-#include "genealogy_support.hpp"
+#include "cost_graph_support.hpp"
 
 namespace finops::genealogy {
 namespace {

@@ -82,8 +82,8 @@ class Paper {
     return found;
   }
 
-  // Who needs something of it needs it as a whole, unless only as the whole of a part; what is there
-  // as a whole is there with its parts. Said again and again until nothing new comes of it.
+  // Who needs something of it needs it as a whole, unless only as the whole of a part; what is
+  // there as a whole is there with its parts. Said again and again until nothing new comes of it.
   [[nodiscard]] Ids came_from(const std::string& node) const {
     Ids in_part{node};
     Ids whole{node};

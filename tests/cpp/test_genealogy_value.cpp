@@ -107,22 +107,26 @@ TEST(Value, ASweepLedToAModel) {
   EXPECT_EQ(model.credit.highest.per_month, usd("50000"));
 }
 
-// Goal: the credits of the work behind a value add up to it under each rule. Method: one rule at a
-// time is what a range is made of; with equal costs two of the rules are known in advance.
+// Goal: the credits of the work behind a value add up to it under each rule. Method: two pieces of
+// work, so that what one has least of the other has most of; trials share their sweep's.
 TEST(Value, CreditsOfAllWorkAddUp) {
   const Genealogy graph = graph_of(story().records);
   const UtcTime as_of = parse_utc("2026-05-11");
   const NodeValue train = value_of(graph, NodeId{"run:train"}, as_of);
   const NodeValue sweep = value_of(graph, NodeId{"run:sweep"}, as_of);
-  // run:train needs the checkpoint, and so the sweep: its closure holds all the work.
-  EXPECT_EQ(train.credit.lowest.per_month, usd("50000"));
-  EXPECT_EQ(train.credit.highest.to_date, train.led_to.to_date);
+  const Money value = train.led_to.to_date;
+  EXPECT_EQ(train.credit.lowest.to_date + sweep.credit.highest.to_date, value);
+  EXPECT_EQ(train.credit.highest.to_date + sweep.credit.lowest.to_date, value);
+  EXPECT_EQ(train.credit.highest.to_date, value) << "it came last";
   Money trials = usd("0");
   for (int trial = 0; trial < 4; ++trial) {
     const NodeId name{"run:trial-" + std::to_string(trial)};
     trials += value_of(graph, name, as_of).credit.highest.to_date;
   }
   EXPECT_EQ(trials, sweep.credit.highest.to_date);
+  const NodeValue checkpoint = value_of(graph, NodeId{"checkpoint:best"}, as_of);
+  EXPECT_EQ(checkpoint.credit.highest.to_date, sweep.credit.highest.to_date)
+      << "it is what the sweep made";
 }
 
 TEST(Value, WithoutAValueThereIsNone) {

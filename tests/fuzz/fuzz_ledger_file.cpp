@@ -149,8 +149,8 @@ std::string value_of(fuzz::Bytes& bytes) {
     case 1:
       return "'" +
              bytes.one_of({"", "x", "OPEN", "SUSPECT", "SETTLED", "SPENT", "EUR", "7", "run1-1",
-                           "month@Nowhere", "50,x", "experiment:v/r", "run:run1", "model:m", "produced",
-                           "model:", "run1"}) +
+                           "month@Nowhere", "50,x", "experiment:v/r", "run:run1", "model:m",
+                           "produced", "model:", "run1"}) +
              "'";
     case 2: {
       std::string text = bytes.text(16);

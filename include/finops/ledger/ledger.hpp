@@ -178,8 +178,8 @@ class Ledger {
 
   /// Brings the runs of another ledger file in: what ran, what it cost, what was decided, and what
   /// people recorded of its lineage. Budgets, requests and notices stay where they are. Merging
-  /// again brings only what is new. A run on
-  /// several hosts becomes one run with the attempts of all. All or nothing.
+  /// again brings only what is new. A run on several hosts becomes one run with the attempts of
+  /// all. All or nothing; an edge that closes a cycle here is an Error(InvalidArgument).
   /// Throws Error(Conflict) if the same id means something else there, Error(UnsupportedSchema).
   virtual MergeReport merge(const std::string& other_path, UtcTime now) = 0;
   /// Writes one whole, consistent file to `path`, as of now, for `merge` on another host. A ledger
