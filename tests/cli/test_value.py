@@ -55,7 +55,7 @@ def test_value_is_added_listed_and_ended(story: Cli) -> None:
     )  # fmt: skip
     listed = {one["value_id"]: one for one in story.json("value", "list")["values"]}
     mine = listed["v:router"]
-    assert (mine["node_id"], mine["period"], mine["source"]) == (
+    assert (mine["node_id"], mine["per"], mine["source"]) == (
         "model:intent-router", "month", "the desk",
     )  # fmt: skip
     assert mine["valid_from"] == "2026-07-01T00:00:00Z"

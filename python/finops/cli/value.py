@@ -33,7 +33,7 @@ app = typer.Typer(help="What results are worth, beside what they cost.", no_args
 
 _PERIODS = ("once", "month", "quarter", "year")
 _VALUE_FIELDS = (
-    "value_id", "node_id", "amount", "period", "valid_from", "valid_to", "source", "who",
+    "value_id", "node_id", "amount", "per", "valid_from", "valid_to", "source", "who",
     "recorded_at",
 )  # fmt: skip
 TimeOption = typer.Option(metavar="TIME", parser=parse_time)
@@ -97,7 +97,7 @@ def end(
     found = next((one for one in _values(home) if one.value_id == value_id), None)
     if found is None:
         raise NotFound(f"no value {value_id!r} is recorded; see: finops value list")
-    if found.period == "once":
+    if found.per == "once":
         raise InvalidArgument(
             f"{value_id} came once and does not go on; take it back with: "
             f"finops value add {found.node_id} -- -{found.amount.amount:f} {found.amount.currency}"
@@ -107,7 +107,7 @@ def end(
         raise InvalidArgument(f"{value_id} ended at {found.valid_to:%Y-%m-%d %H:%M} UTC already")
     back = -found.amount
     record_fields(home, {
-        "value": f"{back.amount:f} {back.currency}", "per": found.period,
+        "value": f"{back.amount:f} {back.currency}", "per": found.per,
         "node_id": found.node_id, "event_id": f"end:{value_id}", "who": user_name(),
         "source": f"end of {value_id}" + (f": {why}" if why else ""),
         "valid_from": time_text(moment), "recorded_at": now_text(),

@@ -24,7 +24,7 @@ def values_table(values: list[BusinessValue], width: int) -> Table:
         row = [
             node_text(one.node_id),
             Text(format_money(one.amount)),
-            Text(one.period),
+            Text(one.per),
             Text(format_time(one.valid_from)),
             Text(format_time(one.valid_to) if one.valid_to else "open"),
             Text(one_line(one.source)),
