@@ -6,6 +6,7 @@
 # Invariant: idempotent; asks apt-get for nothing when nothing is missing; needs no answer on stdin.
 #
 # Usage: scripts/bootstrap.sh system          install missing system packages
+#        scripts/bootstrap.sh browser         install a browser for tests, if it is missing
 #        scripts/bootstrap.sh fuzz            install clang and its fuzzer, if they are missing
 #        scripts/bootstrap.sh python          print the interpreter that would be used
 #        scripts/bootstrap.sh venv [DIR]      create DIR (default .venv) with the development tools
@@ -30,7 +31,7 @@ cmake_is_recent() {
 missing_packages() {
   local package wanted
   wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libgtest-dev
-    libbenchmark-dev python3-venv python3-dev strace ccache)
+    libbenchmark-dev python3-venv python3-dev strace ccache graphviz)
   cmake_is_recent || wanted+=(cmake)
   ninja --version >/dev/null 2>&1 || wanted+=(ninja-build)
   g++ --version >/dev/null 2>&1 || wanted+=(g++)
@@ -62,6 +63,12 @@ missing_fuzz_packages() {
   printf '%s\n' clang "libclang-rt-${version:-14}-dev"
 }
 
+# Prints what the tests of pages in a real browser need beside the rest.
+missing_browser_packages() {
+  chromium --version >/dev/null 2>&1 || printf 'chromium\n'
+  chromedriver --version >/dev/null 2>&1 || printf 'chromium-driver\n'
+}
+
 # Installs what the function $1 prints, or says exactly what to type and fails.
 install_system_packages() {
   local as_root=() missing list=$1
@@ -69,7 +76,8 @@ install_system_packages() {
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
       "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
       "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally" \
-      "ccache, strace and (for make fuzz) clang with libFuzzer."
+      "ccache, strace, graphviz, chromium with its driver, and (for make fuzz) clang with" \
+      "libFuzzer."
     return 0
   fi
   mapfile -t missing < <("$list")
@@ -133,6 +141,7 @@ create_venv() {
 
 case "${1:-}" in
   system) install_system_packages missing_packages ;;
+  browser) install_system_packages missing_browser_packages ;;
   fuzz) install_system_packages missing_fuzz_packages ;;
   python) choose_python ;;
   venv) create_venv "${2:-.venv}" ;;

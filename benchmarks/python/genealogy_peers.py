@@ -144,8 +144,9 @@ def duckdb_graph(graph: RandomGraph) -> list[Ask]:
 
 def _duckdb_way(graph: RandomGraph, *, threads: int) -> Ask:
     peer = duckdb.connect(":memory:", config={"threads": threads})
+    needers, needed = graph.needers.astype(np.int64), graph.needed.astype(np.int64)
     # DuckDB finds these two by their names.
-    edges = {"needer": graph.needers.astype(np.int64), "needed": graph.needed.astype(np.int64)}  # noqa: F841
+    edges = {"needer": needers, "needed": needed}  # noqa: F841
     nodes = {"node": np.arange(graph.node_count), "picos": graph.costs_picos}  # noqa: F841
     peer.execute("CREATE TABLE needs AS SELECT needer, needed FROM edges ORDER BY needer")
     peer.execute("CREATE TABLE costs AS SELECT node, picos FROM nodes")

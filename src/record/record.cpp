@@ -1,7 +1,4 @@
 // record.cpp - names of the enums, deterministic ids, and the arithmetic of budget accounts.
-#include <array>
-#include <utility>
-
 #include "finops/base/error.hpp"
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
@@ -10,36 +7,11 @@
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
 #include "finops/record/telemetry.hpp"
+#include "record/content_suffix.hpp"
+#include "record/name_table.hpp"
 
 namespace finops {
 namespace {
-
-template <class Enum, std::size_t Size>
-using NameTable = std::array<std::pair<Enum, std::string_view>, Size>;
-
-template <class Enum, std::size_t Size>
-std::string_view name_of(const NameTable<Enum, Size>& table, Enum value) noexcept {
-  for (const auto& [known, name] : table) {
-    if (known == value) {
-      return name;
-    }
-  }
-  return "unknown";
-}
-
-template <class Enum, std::size_t Size>
-Enum value_of(const NameTable<Enum, Size>& table, std::string_view name, const char* what) {
-  std::string choices;
-  for (const auto& [value, known] : table) {
-    if (known == name) {
-      return value;
-    }
-    choices += (choices.empty() ? "" : ", ") + std::string(known);
-  }
-  detail::throw_error(ErrorCode::InvalidArgument, "unknown " + std::string(what) + " '" +
-                                                      std::string(name) + "'; known are " +
-                                                      choices);
-}
 
 constexpr NameTable<RunStatus, 5> kRunStatuses{{{RunStatus::RUNNING, "RUNNING"},
                                                 {RunStatus::PAUSED, "PAUSED"},
@@ -108,15 +80,6 @@ std::string nanoseconds_text(UtcTime time) {
   return std::to_string(time.time_since_epoch().count());
 }
 
-// FNV-1a, 64 bits: an id for content, not a defence against forgery.
-std::uint64_t hash_text(const std::string& text) noexcept {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  return hash;
-}
-
 }  // namespace
 
 std::string_view run_status_name(RunStatus status) noexcept {
@@ -135,6 +98,9 @@ std::string_view usage_kind_name(UsageKind kind) noexcept { return name_of(kUsag
 std::string_view basis_name(Basis basis) noexcept { return name_of(kBases, basis); }
 std::string_view charge_category_name(ChargeCategory category) noexcept {
   return name_of(kChargeCategories, category);
+}
+ChargeCategory parse_charge_category(std::string_view name) {
+  return value_of(kChargeCategories, name, "charge category");
 }
 std::string_view budget_scope_name(BudgetScope scope) noexcept {
   return name_of(kBudgetScopes, scope);
@@ -178,11 +144,7 @@ PriceId make_price_id(const PriceRow& row) {
       std::string(pricing_category_name(row.pricing_category)) + '\n' + row.list_unit_price.str() +
       '\n' + nanoseconds_text(row.valid_from) + '\n' + nanoseconds_text(row.valid_to) + '\n' +
       row.source + '\n' + row.source_date;
-  std::string suffix;
-  for (std::uint64_t rest = hash_text(content); suffix.size() < 12; rest >>= 5) {
-    suffix.push_back("0123456789abcdefghjkmnpqrstvwxyz"[rest & 31U]);
-  }
-  return PriceId{row.sku_id + "+" + suffix};
+  return PriceId{row.sku_id + "+" + content_suffix(content)};
 }
 
 BudgetId experiment_budget_id(const std::string& project, const std::string& experiment) {

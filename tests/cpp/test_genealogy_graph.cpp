@@ -6,9 +6,9 @@
 #include <set>
 #include <vector>
 
+#include "cost_graph_support.hpp"
 #include "finops/base/error.hpp"
 #include "finops/genealogy/cost_graph.hpp"
-#include "genealogy_support.hpp"
 
 namespace finops::genealogy {
 namespace {

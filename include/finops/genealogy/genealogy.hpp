@@ -1,10 +1,10 @@
 // genealogy.hpp - what a model really cost: named nodes, their facts, and the questions to them.
 //
 // Owns: Genealogy: names, pending nodes, statuses, what needs what, full cost, contributors, groups
-// and differences. Does not own: the walks (cost_graph.hpp), shares of cost that add up to the total
-// (credit.hpp), where the records come from (ledger, or lines of text).
-// Invariants: one currency per graph, amounts in others are listed and never added; each node is
-// counted once; unknown cost is counted as unknown, never as zero.
+// and differences. Does not own: the walks (cost_graph.hpp), shares of cost that add up to the
+// total (credit.hpp), where the records come from (ledger, or lines of text). Invariants: one
+// currency per graph, amounts in others are listed and never added; each node is counted once;
+// unknown cost is counted as unknown, never as zero.
 //
 // What needs what, from the sentences that people record:
 //   model was produced by run   -> the model needs the run
@@ -13,7 +13,10 @@
 //   B forked_from A, A retried_as B, M deployed_as E -> B needs A, E needs M
 // Who takes something out of a piece of work paid for all of it: what a trial produced, and what
 // forked from a trial, needs the widest enclosing run that does not itself need the taker. So a
-// model that one of 200 trials produced cost the whole sweep.
+// model that one of 200 trials produced cost the whole sweep; a checkpoint that another trial of
+// the same sweep began from cost its own trial only. Enclosing are runs and jobs, never experiments
+// and projects. Where two such takers exclude each other, the one recorded first (then, by id)
+// goes first, so that the answer does not depend on the order in which records come.
 #pragma once
 
 #include <array>
@@ -31,7 +34,8 @@
 
 namespace finops::genealogy {
 
-/// How what was spent turned out. A node without a status counts as Good.
+/// How what was spent turned out. A node without a status counts as Good, and so does what is no
+/// work (run, attempt, job): a result that was retired cost what it cost.
 enum class Outcome { Good, Failed, Preempted, Running };
 inline constexpr int kOutcomeCount = 4;
 /// "good", "failed", "preempted", "running".
@@ -55,11 +59,17 @@ struct CostSum {
   }
 };
 
+/// Which vector of LineageRecords a record is in.
+enum class RecordKind { Node, Edge, Cost, Status, Use, Value, Unpriced };
+
 /// What a refused record is told: which one, and why. A cycle's path is in the reason.
 struct Refusal {
-  std::size_t position = 0;  ///< in the records' own vector, in the order given
+  RecordKind record_kind = RecordKind::Node;
+  std::size_t position = 0;  ///< in the vector of that kind, in the order given
   std::string record;        ///< the record in words: "run:a read dataset:d"
   std::string reason;
+
+  bool operator==(const Refusal&) const = default;
 };
 
 /// One node as a report shows it.
@@ -79,11 +89,15 @@ struct NodeView {
 
 /// A piece of work, data or result that a node needs, with all of its parts.
 struct Contributor {
-  NodeId node_id;  ///< the widest whole: a sweep, not its trials
+  NodeId node_id;  ///< the widest whole that the asked node needs: a sweep, not its trials
   CostSum cost;    ///< of it and its parts, as far as the asked node needs them
-  /// From the asked node to this one, both included.
+  /// The shortest from the asked node to this one, both included; in the middle of a path longer
+  /// than kLongestPath nodes are left out. Empty past the kMostPaths largest contributors.
   std::vector<NodeId> path;
+  std::int64_t hidden_path_count = 0;  ///< nodes left out
 };
+inline constexpr std::size_t kLongestPath = 64;
+inline constexpr std::size_t kMostPaths = 10'000;
 
 /// Two closures side by side: only in one, only in the other, in both.
 struct Difference {
@@ -94,6 +108,7 @@ struct Difference {
   std::vector<Contributor> second_contributors;  ///< of what is only in the second
 };
 
+/// User and cluster of a part that has none of its own are those of its whole.
 enum class GroupBy { Kind, Status, User, Cluster };
 /// Throws Error(InvalidArgument) unless "kind", "status", "user" or "cluster".
 [[nodiscard]] GroupBy parse_group_by(std::string_view name);
@@ -103,19 +118,21 @@ struct Group {
   CostSum cost;
 };
 
-/// A node in a tree of what it needs (or of what came from it). A node that stands elsewhere in the
-/// tree already is a repetition: no children, and its cost is counted there.
+/// A node in a tree of what it needs (or of what came from it). Each node stands as near to the
+/// root as it can be; where else it is needed it is a repetition: no children, and its cost is
+/// counted there.
 struct TreeNode {
   NodeView view;
-  std::int64_t depth = 0;       ///< 0: the root; the nodes are in the order of a walk, parents first
-  std::int64_t parent = -1;     ///< position in the vector; -1: the root
-  std::string relation;         ///< to its parent, in words: "produced by", "read", "part of"
+  std::int64_t depth = 0;    ///< 0: the root; the nodes are in the order of a walk, parents first
+  std::int64_t parent = -1;  ///< position in the vector; -1: the root
+  std::string relation;      ///< to its parent, in words: "produced by", "read", "part of"
   std::optional<std::int64_t> step;
   bool is_repetition = false;
-  std::int64_t hidden_child_count = 0;  ///< children cut off by the limits
+  std::int64_t hidden_child_count = 0;  ///< children cut off by the limits, still in the cost
   CostSum subtree_cost;  ///< of all nodes counted at or below it: adds up, each node once
 };
 
+/// What is nearest to the root, and among that what cost most, stays.
 struct TreeLimits {
   std::int64_t longest_depth = 1'000'000;
   std::int64_t most_nodes = 1'000'000;
@@ -127,6 +144,12 @@ struct Problem {
   std::string text;  ///< "started 3 s before run:a, which it forked from: clocks differ"
 };
 
+inline constexpr std::size_t kMostProblems = 1'000;
+
+/// What a Genealogy consists of; private to it.
+struct GenealogyParts;
+
+/// Const calls may run beside each other.
 class Genealogy {
  public:
   explicit Genealogy(Currency currency);
@@ -138,7 +161,9 @@ class Genealogy {
 
   /// Takes records in; edges may come before their nodes. Returns what was refused: other facts
   /// under a known id, a sentence that makes no sense (dataset read run), a cycle (with its path),
-  /// an own cost that leaves the range. The rest counts. The same record again is a no-op.
+  /// an own cost that leaves the range. The rest counts. The same record again is a no-op. New
+  /// edges take time in proportion to the whole graph, so give many at once; the rest only to
+  /// themselves.
   std::vector<Refusal> add(const LineageRecords& records);
 
   [[nodiscard]] Currency currency() const noexcept;
@@ -151,7 +176,8 @@ class Genealogy {
   [[nodiscard]] NodeView node(const NodeId& node_id) const;
   /// Nodes that only edges, costs or statuses name.
   [[nodiscard]] std::vector<NodeId> pending() const;
-  /// Clocks that differ between a node and what it needs, costs in other currencies, negative sums.
+  /// Clocks that differ between a node and what it needs, costs in other currencies, negative sums,
+  /// ids that look alike. At most kMostProblems; then one more without an id says how many more.
   [[nodiscard]] std::vector<Problem> problems() const;
   /// What the whole graph cost.
   [[nodiscard]] CostSum total_cost() const;
@@ -159,7 +185,9 @@ class Genealogy {
   [[nodiscard]] CostSum own_cost(const NodeId& node_id) const;
   /// Of the node and all that it needs, each once.
   [[nodiscard]] CostSum full_cost(const NodeId& node_id) const;
-  /// Of the node and all that came from it, each once.
+  /// Of the node and all that came from it, each once. What came from it as a whole counts with its
+  /// parts: a run that read the dataset, with its attempts. A sweep of which one trial read it
+  /// counts with that trial alone.
   [[nodiscard]] CostSum cost_from(const NodeId& node_id) const;
   /// What the node's full cost (or the cost from it) consists of, largest first.
   [[nodiscard]] std::vector<Contributor> contributors(const NodeId& node_id,
@@ -175,9 +203,13 @@ class Genealogy {
   [[nodiscard]] const CostGraph& graph() const noexcept;
   [[nodiscard]] NodeIndex index_of(const NodeId& node_id) const;
   [[nodiscard]] const NodeId& id_of(NodeIndex node) const;
-  /// The outermost run that a node is nested in, or the node itself.
+  /// The outermost run or job that a node is nested in, or the node itself; of several, the least
+  /// by id.
   [[nodiscard]] NodeIndex whole_of(NodeIndex node) const;
-  /// Models and endpoints that survive and are not only deployed as another one that does.
+  /// The node and all that is nested in it, however deep; in no stated order.
+  [[nodiscard]] std::vector<NodeIndex> parts_of(NodeIndex node) const;
+  /// Models and endpoints that are not RETIRED, without the models that are deployed as such an
+  /// endpoint: there the endpoint stands for both. By id.
   [[nodiscard]] std::vector<NodeIndex> surviving_results() const;
   /// The newest status; empty: none.
   [[nodiscard]] std::string_view status_of(NodeIndex node) const;
@@ -186,8 +218,7 @@ class Genealogy {
   [[nodiscard]] std::span<const BusinessValue> values() const noexcept;
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
+  std::unique_ptr<GenealogyParts> parts_;
 };
 
 }  // namespace finops::genealogy

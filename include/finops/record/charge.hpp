@@ -44,6 +44,8 @@ enum class Basis { METERED, BILLED };
 /// FOCUS 1.2 ChargeCategory.
 enum class ChargeCategory { Usage, Purchase, Tax, Credit, Adjustment };
 [[nodiscard]] std::string_view charge_category_name(ChargeCategory category) noexcept;
+/// Throws Error(InvalidArgument) on an unknown name.
+[[nodiscard]] ChargeCategory parse_charge_category(std::string_view name);
 
 struct Charge {
   EventId event_id;

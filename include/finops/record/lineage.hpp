@@ -20,7 +20,8 @@
 
 namespace finops {
 
-/// What a node is. Job: preprocessing, evaluation, or another piece of work that is no training run.
+/// What a node is. Job: preprocessing, evaluation, or another piece of work that is no training
+/// run.
 enum class NodeKind {
   Project,
   Experiment,
@@ -53,6 +54,20 @@ inline constexpr std::size_t kLongestNodeId = 512;
 [[nodiscard]] NodeKind node_kind(const NodeId& node_id);
 /// What follows the colon.
 [[nodiscard]] std::string_view node_name(const NodeId& node_id);
+/// What people write where one kind is usual: "dataset:tokens" is that, "tokens" is a
+/// `default_kind`, and so is "s3://bucket/x", since "s3" is no kind.
+/// Throws Error(InvalidArgument), as make_node_id.
+[[nodiscard]] NodeId parse_node_id_or(NodeKind default_kind, std::string_view text);
+
+/// The ids of what a ledger holds. Projects, experiments and what a run names as its parent may be
+/// any text: what make_node_id refuses is written as %XX, as is a '/' in a project's name; a name
+/// that is too long is cut and ends in a hash. Two names never give one id.
+[[nodiscard]] NodeId project_node_id(std::string_view project);
+[[nodiscard]] NodeId experiment_node_id(std::string_view project, std::string_view experiment);
+[[nodiscard]] NodeId run_node_id(const RunId& run_id);
+[[nodiscard]] NodeId attempt_node_id(const AttemptId& attempt_id);
+/// "checkpoint:k3v9q2d7m1xa-4t8rw2/17".
+[[nodiscard]] NodeId checkpoint_node_id(const AttemptId& attempt_id, std::int64_t sequence);
 
 /// How a subject relates to an object, read as a sentence.
 enum class EdgeKind {
@@ -73,7 +88,7 @@ struct LineageNode {
   NodeId node_id;
   std::string label;  ///< what people call it: a run's name; empty: the name in the id
   std::string user_name;
-  std::string cluster;  ///< cluster or host
+  std::string cluster;            ///< cluster or host
   std::string attributes = "{}";  ///< JSON object
   UtcTime created_at{};           ///< epoch: unknown
 
@@ -87,7 +102,17 @@ struct LineageEdge {
   NodeId object;
   std::optional<std::int64_t> step;  ///< of a fork or a checkpoint
   UtcTime recorded_at{};             ///< epoch: unknown
+
+  bool operator==(const LineageEdge&) const = default;
 };
+/// Whether by such a sentence the subject needs the object (forked_from, read), and not the object
+/// the subject (nested_in, retried_as, produced, deployed_as).
+[[nodiscard]] bool subject_needs_object(EdgeKind kind) noexcept;
+/// The sentence: "run:a read dataset:d".
+[[nodiscard]] std::string sentence(const LineageEdge& edge);
+/// Throws Error(InvalidArgument) if the sentence makes no sense: a dataset that read a run, or a
+/// node that has to do with itself. The message names what may stand there.
+void require_sensible(const LineageEdge& edge);
 
 /// What a node itself cost, in one part; a correction is another part and may be negative.
 struct LineageCost {
@@ -98,6 +123,8 @@ struct LineageCost {
   Money billed_cost = Money::zero(Currency::usd());
   UtcTime charge_period_start{};  ///< inclusive; epoch: unknown
   UtcTime charge_period_end{};    ///< exclusive; epoch: unknown
+
+  bool operator==(const LineageCost&) const = default;
 };
 
 /// The state of a node from `recorded_at` on; the newest counts. RUNNING, FINISHED, FAILED, KILLED,
@@ -108,6 +135,8 @@ struct NodeStatus {
   std::string who;
   std::string why;
   UtcTime recorded_at{};
+
+  bool operator==(const NodeStatus&) const = default;
 };
 /// Whether `status` is one of those above.
 [[nodiscard]] bool is_node_status(std::string_view status) noexcept;
@@ -119,6 +148,8 @@ struct NodeUse {
   std::int64_t quantity = 0;  ///< at least 0
   std::string unit;           ///< "requests"; only equal units are compared
   UtcTime recorded_at{};
+
+  bool operator==(const NodeUse&) const = default;
 };
 
 /// How often a business value comes.
@@ -131,7 +162,7 @@ enum class ValuePeriod { Once, Month, Quarter, Year };
 /// What a model or endpoint is worth to the business, says somebody.
 struct BusinessValue {
   EventId value_id;
-  NodeId node_id;  ///< a model or an endpoint
+  NodeId node_id;                               ///< a model or an endpoint
   Money amount = Money::zero(Currency::usd());  ///< of each period; negative: a correction
   ValuePeriod period = ValuePeriod::Once;
   UtcTime valid_from{};  ///< inclusive
@@ -139,7 +170,27 @@ struct BusinessValue {
   std::string source;    ///< "A/B test 2026-10, 3 % fewer returns": required
   std::string who;
   UtcTime recorded_at{};
+
+  bool operator==(const BusinessValue&) const = default;
 };
+
+/// The most bytes of a label, a reason, a source and the like, and of a node's attributes.
+inline constexpr std::size_t kLongestLineageText = 4'096;
+inline constexpr std::size_t kLongestAttributes = 262'144;
+/// The one form of a JSON object: keys sorted, no blanks, so that equal attributes are equal texts.
+/// Throws Error(InvalidArgument) if it is no JSON object, is too long or nested too deep, or has a
+/// key twice.
+[[nodiscard]] std::string canonical_attributes(std::string_view json_text);
+
+/// Throw Error(InvalidArgument), naming the field, if a record cannot be kept as it is: a bad id,
+/// text that is no UTF-8 or has control characters, a negative step or quantity, a period that ends
+/// before it starts, a value without a source.
+void require_valid(const LineageNode& node);
+void require_valid(const LineageEdge& edge);
+void require_valid(const LineageCost& cost);
+void require_valid(const NodeStatus& status);
+void require_valid(const NodeUse& use);
+void require_valid(const BusinessValue& value);
 
 /// All that a genealogy is built from, in the order of recording.
 struct LineageRecords {

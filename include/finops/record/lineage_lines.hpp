@@ -35,7 +35,8 @@ inline constexpr std::size_t kLongestLineageLine = 1U << 20U;
 /// unknown field, a field twice, another type, a line that is too long or nested too deep.
 [[nodiscard]] LineageLine parse_lineage_line(std::string_view json_text);
 
-/// The line of a record: parse_lineage_line gives the same record back.
+/// The line of a record: parse_lineage_line gives the same record back, with its attributes in
+/// their canonical form. Throws Error(InvalidArgument) if the record is not valid (require_valid).
 [[nodiscard]] std::string lineage_line(const LineageLine& record);
 
 }  // namespace finops
