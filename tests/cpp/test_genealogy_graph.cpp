@@ -165,6 +165,47 @@ TEST(CostGraph, FollowsAPathOfAMillionNodes) {
   }
 }
 
+// Goal: a node may need any number of others. Method: around 255, up to which a record counts them
+// itself; in both directions, with another node's edges right behind.
+TEST(CostGraph, CountsAllEdgesOfAHub) {
+  for (const NodeIndex count : {254U, 255U, 256U, 1'000U}) {
+    CostGraph graph;
+    graph.add_nodes(count + 3);
+    std::vector<Need> needs{{count + 2, count + 1}};
+    for (NodeIndex part = 0; part < count; ++part) {
+      needs.push_back({count, part});
+      needs.push_back({part, count + 1});
+    }
+    ASSERT_TRUE(graph.add_needs(needs).empty());
+    Nodes neighbours;
+    graph.neighbours(count, Direction::Upstream, neighbours);
+    EXPECT_EQ(neighbours.size(), count);
+    graph.neighbours(count + 1, Direction::Downstream, neighbours);
+    EXPECT_EQ(neighbours.size(), count + 1);
+    EXPECT_EQ(sorted_closure(graph, count, Direction::Upstream).size(), count + 2);
+    EXPECT_EQ(sorted_closure(graph, count + 1, Direction::Downstream).size(), count + 3);
+    EXPECT_TRUE(graph.add_need({count, count - 1}).empty());
+    EXPECT_EQ(graph.edge_count(), needs.size()) << "a known edge";
+  }
+}
+
+// Goal: a search that outgrows its table forgets nothing. Method: a waiting edge against the ranks,
+// so that no sweep takes over, and three ways to each node, some of them long.
+TEST(CostGraph, ASearchOfManyNodesCountsEachOnce) {
+  constexpr NodeIndex kCount = 20'000;
+  CostGraph graph;
+  graph.add_nodes(kCount);
+  std::vector<Need> needs = chain(kCount);
+  for (NodeIndex node = 5'000; node < kCount; ++node) {
+    needs.push_back({node, node - 7});
+    needs.push_back({node, node - 5'000});
+  }
+  ASSERT_TRUE(graph.add_needs(needs).empty());
+  ASSERT_TRUE(graph.add_need({0, graph.add_nodes(1)}).empty());
+  EXPECT_EQ(sorted_closure(graph, kCount - 1, Direction::Upstream).size(), kCount + 1);
+  EXPECT_EQ(sorted_closure(graph, kCount, Direction::Downstream).size(), kCount + 1);
+}
+
 TEST(CostGraph, RefusesUnknownNodesAndMarksAndChangesNothing) {
   CostGraph graph;
   graph.add_nodes(2);
@@ -238,7 +279,7 @@ TEST(CostGraph, AnswersWhenEmptyAndAfterAMove) {
 
 // Goal: 64 bytes a node and 12 an edge are enough, once merged.
 TEST(CostGraph, HoldsNoMoreMemoryThanPromised) {
-  constexpr NodeIndex kCount = 10'000;
+  constexpr NodeIndex kCount = 8'200;  // just past a power of two: room for nearly twice as many
   CostGraph graph;
   for (NodeIndex node = 0; node < kCount; ++node) {
     graph.add_nodes(1);
