@@ -83,9 +83,13 @@ def test_children_over_the_limit_are_one_fold(trial_count: int, drawn: int, fold
 
 
 def test_a_trial_that_others_refer_to_is_not_folded() -> None:
-    picture = _picture(story_lines(), "model:support-bot-v3", most_children=3)
-    drawn = [node.node_id for node in picture.nodes if node.counted_at is None]
-    assert "run:trial-17" in drawn, "the trial that the model came from"
+    """The cheapest trial, from which the dearest went on, among ten of which three are drawn."""
+    fork = {"edge": "forked_from", "subject": "run:trial-00010", "object": "run:trial-00001"}
+    for lines, is_drawn in ((wide_sweep(10), False), ([*wide_sweep(10), fork], True)):
+        picture = _picture(lines, "model:m", most_children=3)
+        drawn = [node.node_id for node in picture.nodes if node.counted_at is None]
+        assert ("run:trial-00001" in drawn) is is_drawn
+        _check_sums(picture)
 
 
 def test_references_point_to_where_a_node_is_counted() -> None:
