@@ -127,7 +127,7 @@ create_venv() {
     rm -rf "$venv"
     "$python" -m venv "$venv"
   fi
-  requirements=$("$venv/bin/python" scripts/requirements.py build-system cli dev)
+  requirements=$("$venv/bin/python" scripts/requirements.py build-system cli bench dev)
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
     -r <(printf '%s\n' "$requirements") </dev/null >&2
 }

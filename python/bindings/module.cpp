@@ -19,4 +19,5 @@ PYBIND11_MODULE(_core, module) {
   bind_run(module);
   bind_policy(module);
   bind_agent(module);
+  bind_cost_graph(module);
 }

@@ -47,6 +47,9 @@ from ._core_genealogy import (
     Contributor as Contributor,
 )
 from ._core_genealogy import (
+    CostGraph as CostGraph,
+)
+from ._core_genealogy import (
     CostSum as CostSum,
 )
 from ._core_genealogy import (

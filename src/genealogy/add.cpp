@@ -73,8 +73,6 @@ std::string conflict(std::string_view what) {
          "); a record never changes, give a new one an id of its own";
 }
 
-}  // namespace
-
 // Takes the records of one call in. `take` gives back why a valid record is refused; empty: it is
 // not.
 class Taker {
@@ -335,6 +333,8 @@ class Taker {
   bool has_changed_sentence_ = false;
   std::vector<std::size_t> edge_positions_;  // of the new sentences, in records.edges
 };
+
+}  // namespace
 
 std::vector<Refusal> Genealogy::add(const LineageRecords& records) {
   return Taker(*parts_).take_all(records);

@@ -26,7 +26,7 @@ class CameFrom {
   void reach(NodeIndex node, State state);
 
   std::vector<NodeIndex> nodes_;
-  std::vector<State> states_;  // by node
+  std::vector<State> states_;     // by node
   std::vector<NodeIndex> queue_;  // reached, or now a whole, and not looked at yet
 };
 

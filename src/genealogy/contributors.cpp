@@ -212,6 +212,7 @@ std::vector<Group> Genealogy::grouped(const NodeId& node_id, GroupBy group_by) c
     parts_->add_to(sums.try_emplace(keys.of(node), parts_->currency).first->second, node);
   }
   std::vector<Group> groups;
+  groups.reserve(sums.size());
   for (auto& [name, sum] : sums) {
     groups.push_back({name, sum});
   }

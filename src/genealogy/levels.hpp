@@ -37,8 +37,8 @@ struct Levels {
   Levels(const GenealogyParts& all, NodeIndex root, Direction direction);
 
   [[nodiscard]] bool contains(NodeIndex node) const { return depth[node] >= 0; }
-  /// Whether a tree says that `below`, which is counted elsewhere, stands below `node` too. Not where
-  /// the same nesting is shown from its other end.
+  /// Whether a tree says that `below`, which is counted elsewhere, stands below `node` too. Not
+  /// where the same nesting is shown from its other end.
   [[nodiscard]] bool is_worth_repeating(NodeIndex node, NodeIndex below) const;
 
   const GenealogyParts& parts;

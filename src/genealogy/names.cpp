@@ -89,6 +89,7 @@ std::vector<NodeId> Names::nearest(const NodeId& node_id) const {
     }
   }
   std::vector<NodeId> result;
+  result.reserve(near.size());
   for (auto& [far, known] : near) {
     result.push_back(std::move(known));
   }

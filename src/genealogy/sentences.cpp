@@ -73,9 +73,8 @@ std::size_t LinkTable::position(Need need) const {
   const auto end = links_.begin() + static_cast<std::ptrdiff_t>(begins_[need.needer + 1]);
   const auto link =
       std::lower_bound(links_.begin() + static_cast<std::ptrdiff_t>(begins_[need.needer]), end,
-                       need.needed, [](const Link& known, NodeIndex needed) {
-                         return known.needed < needed;
-                       });
+                       need.needed,
+                       [](const Link& known, NodeIndex needed) { return known.needed < needed; });
   return link == end || link->needed != need.needed
              ? links_.size()
              : static_cast<std::size_t>(link - links_.begin());

@@ -57,7 +57,8 @@ class LinkTable {
   [[nodiscard]] std::size_t position(Need need) const;  // links_.size(): none
 
   std::vector<Link> links_;
-  std::vector<std::size_t> begins_{0};  // by needer; as long as the last one that has links, or more
+  std::vector<std::size_t> begins_{
+      0};  // by needer; as long as the last one that has links, or more
   bool has_superseded_ = false;
 };
 

@@ -50,10 +50,10 @@ class Judge {
     return found;
   }
   [[nodiscard]] const std::set<NodeIndex>& neighbours(NodeIndex node, Direction direction) const {
-    static const std::set<NodeIndex> none;
+    static const std::set<NodeIndex> kNone;
     const auto& lists = needs_.at(static_cast<std::size_t>(direction));
     const auto list = lists.find(node);
-    return list == lists.end() ? none : list->second;
+    return list == lists.end() ? kNone : list->second;
   }
   [[nodiscard]] std::size_t edge_count() const {
     std::size_t count = 0;
@@ -322,7 +322,7 @@ TEST(CostGraphExactness, ThousandsOfCyclesAreRefused) {
     needs.push_back({node, node - 1});
   }
   const std::size_t row_size = needs.size();
-  std::mt19937_64 random(3);
+  std::mt19937_64 random(row_size);
   for (int i = 0; i < 2'000; ++i) {
     const auto low = static_cast<NodeIndex>(random() % (kCount - 1));
     needs.push_back({low, static_cast<NodeIndex>(low + 1 + random() % (kCount - low - 1))});

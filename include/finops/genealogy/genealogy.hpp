@@ -186,8 +186,8 @@ class Genealogy {
   /// Of the node and all that it needs, each once.
   [[nodiscard]] CostSum full_cost(const NodeId& node_id) const;
   /// Of the node and all that came from it, each once. What came from it as a whole counts with its
-  /// parts: a run that read the dataset, with its attempts. A sweep of which one trial read it counts
-  /// with that trial alone.
+  /// parts: a run that read the dataset, with its attempts. A sweep of which one trial read it
+  /// counts with that trial alone.
   [[nodiscard]] CostSum cost_from(const NodeId& node_id) const;
   /// What the node's full cost (or the cost from it) consists of, largest first.
   [[nodiscard]] std::vector<Contributor> contributors(const NodeId& node_id,
