@@ -33,7 +33,6 @@ from finops.ledger import Ledger
 
 LONGEST_LINE = 1 << 20
 _LINES_OF_A_WRITE = 10_000  # the ledger is locked meanwhile
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -147,14 +146,10 @@ class LineageImport:
 
 def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
     """The lines without their ends; of one that is too long a piece that is too long as well."""
-    is_first = True
     while content := stream.readline(LONGEST_LINE + 2):
         piece = content
         while not piece.endswith(b"\n") and (piece := stream.readline(LONGEST_LINE + 2)):
             pass  # the rest of a line that is too long
-        if is_first:
-            content = content.removeprefix(_BYTE_ORDER_MARK)
-            is_first = False
         yield content.rstrip(b"\r\n")
 
 
