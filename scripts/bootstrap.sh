@@ -30,7 +30,7 @@ cmake_is_recent() {
 missing_packages() {
   local package wanted
   wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libgtest-dev
-    libbenchmark-dev python3-venv python3-dev strace ccache)
+    libbenchmark-dev python3-venv python3-dev strace ccache graphviz chromium chromium-driver)
   cmake_is_recent || wanted+=(cmake)
   ninja --version >/dev/null 2>&1 || wanted+=(ninja-build)
   g++ --version >/dev/null 2>&1 || wanted+=(g++)
@@ -69,7 +69,8 @@ install_system_packages() {
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
       "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
       "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally" \
-      "ccache, strace and (for make fuzz) clang with libFuzzer."
+      "ccache, strace, graphviz, chromium with its driver, and (for make fuzz) clang with" \
+      "libFuzzer."
     return 0
   fi
   mapfile -t missing < <("$list")
@@ -126,7 +127,7 @@ create_venv() {
     rm -rf "$venv"
     "$python" -m venv "$venv"
   fi
-  requirements=$("$venv/bin/python" scripts/requirements.py build-system cli dev)
+  requirements=$("$venv/bin/python" scripts/requirements.py build-system cli bench dev)
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
     -r <(printf '%s\n' "$requirements") </dev/null >&2
 }

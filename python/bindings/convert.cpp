@@ -40,6 +40,23 @@ py::object to_datetime(UtcTime time) {
   return whole.attr("replace")(py::arg("microsecond") = microseconds);
 }
 
+UtcTime from_datetime(const py::handle& time) {
+  if (time.is_none()) {
+    return {};
+  }
+  static auto* module = new py::object(py::module_::import("datetime"));
+  if (!py::isinstance(time, module->attr("datetime"))) {
+    throw py::type_error("a time is a datetime.datetime with a time zone, not " +
+                         py::repr(time).cast<std::string>());
+  }
+  FINOPS_REQUIRE(!time.attr("utcoffset")().is_none(), ErrorCode::InvalidArgument,
+                 "the time " + py::str(time).cast<std::string>() +
+                     " has no time zone; add tzinfo=datetime.timezone.utc");
+  static auto* epoch = new py::object(module->attr("datetime")(
+      1970, 1, 1, py::arg("tzinfo") = module->attr("timezone").attr("utc")));
+  return UtcTime{from_timedelta(time.attr("__sub__")(*epoch))};
+}
+
 py::object to_timedelta(Nanoseconds span) {
   return py::cast(std::chrono::duration_cast<std::chrono::microseconds>(span));
 }

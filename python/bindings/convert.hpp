@@ -20,6 +20,9 @@ namespace py = pybind11;
 
 /// An aware datetime in UTC; None for the epoch, which means "never" or "unknown".
 py::object to_datetime(UtcTime time);
+/// The opposite, to the microsecond; None is the epoch. Throws Error(InvalidArgument) without a
+/// time zone and past +-292 years, a TypeError for what is no datetime.
+UtcTime from_datetime(const py::handle& time);
 /// A timedelta, in whole microseconds (its finest unit).
 py::object to_timedelta(Nanoseconds span);
 /// From a timedelta or a number of seconds. Throws Error(InvalidArgument) past +-292 years.
@@ -41,9 +44,12 @@ void bind_errors(py::module_& module);
 void bind_money(py::module_& module);
 void bind_records(py::module_& module);
 void bind_budget_records(py::module_& module);
+void bind_lineage_records(py::module_& module);
 void bind_ledger(py::module_& module);
+void bind_genealogy(py::module_& module);
 void bind_policy(py::module_& module);
 void bind_agent(py::module_& module);
 void bind_run(py::module_& module);
+void bind_cost_graph(py::module_& module);
 
 }  // namespace finops::bindings

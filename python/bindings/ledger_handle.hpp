@@ -1,6 +1,7 @@
 // ledger_handle.hpp - the class behind Python's Ledger.
 //
-// Owns: LedgerHandle. Does not own: its methods (ledger.cpp, ledger_budgets.cpp).
+// Owns: LedgerHandle. Does not own: its methods (ledger.cpp, ledger_budgets.cpp,
+// lineage_records.cpp).
 #pragma once
 
 #include <memory>
@@ -19,5 +20,6 @@ struct LedgerHandle {
 inline UtcTime utc_now() { return SystemClock{}.now().utc; }
 
 void bind_budget_calls(py::class_<LedgerHandle>& type);
+void bind_lineage_calls(py::class_<LedgerHandle>& type);
 
 }  // namespace finops::bindings

@@ -15,7 +15,9 @@ PYBIND11_MODULE(_core, module) {
   bind_money(module);
   bind_records(module);
   bind_ledger(module);
+  bind_genealogy(module);
   bind_run(module);
   bind_policy(module);
   bind_agent(module);
+  bind_cost_graph(module);
 }

@@ -30,6 +30,7 @@ void bind_options(py::module_& module) {
       .def_readwrite("price", &RunOptions::price)
       .def_readwrite("parent", &RunOptions::parent)
       .def_readwrite("fork_of", &RunOptions::fork_of)
+      .def_readwrite("fork_step", &RunOptions::fork_step)
       .def_readwrite("resume", &RunOptions::resume)
       .def_readwrite("is_long_running", &RunOptions::is_long_running)
       .def_readwrite("long_running_reason", &RunOptions::long_running_reason)

@@ -92,6 +92,27 @@ void bind_hot_setup(py::module_& module) {
   }
 }
 
+void bind_lineage(py::class_<Run>& type) {
+  type.def("used", &Run::used, py::arg("what"), py::kw_only(), py::arg("step") = py::none(),
+           Release(),
+           "Record that the run read `what`: a dataset by its name, \"model:base\" or\n"
+           "\"checkpoint:...\". Any rank may say it; the same again is a no-op.\n\n"
+           "When this returns, it is in the ledger. Only where the ledger cannot be had (and\n"
+           "fail_open is True) it waits in memory, `warnings` says so, and it is written with the\n"
+           "next commit, settlement or finish; finish keeps it in a file for the next start. A\n"
+           "process that is killed before loses it.\n\n"
+           "Raises InvalidArgument for a bad name, for what no run can read, and for a cycle\n"
+           "(naming its path); Conflict if it was recorded with another step; with\n"
+           "fail_open=False also LedgerUnavailable and the like.")
+      .def("produced", &Run::produced, py::arg("what"), py::kw_only(), py::arg("step") = py::none(),
+           Release(),
+           "Record that the run made `what`: a model by its name, or \"dataset:tokens\".\n\n"
+           "Otherwise as `used`.")
+      .def("deployed", &Run::deployed, py::arg("model"), py::arg("endpoint"), Release(),
+           "Record that `model` is served at `endpoint`, and that this run serves it.\n\n"
+           "Otherwise as `used`.");
+}
+
 void bind_properties(py::class_<Run>& type) {
   type.def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
       .def_property_readonly("attempt_id",
@@ -182,6 +203,7 @@ void bind_run(py::module_& module) {
             run.finish(end, reason);
           },
           py::arg("status"), py::arg("reason"), Release());
+  bind_lineage(type);
   bind_properties(type);
   add_hot_methods(type);
   forbid_new(type);

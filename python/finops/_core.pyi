@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from os import PathLike
 from typing import Any, final
 
 from ._core_budgets import (
@@ -37,6 +36,102 @@ from ._core_budgets import (
 )
 from ._core_budgets import (
     TelemetryWindow as TelemetryWindow,
+)
+from ._core_genealogy import (
+    Allocation as Allocation,
+)
+from ._core_genealogy import (
+    ClaimantShare as ClaimantShare,
+)
+from ._core_genealogy import (
+    Contributor as Contributor,
+)
+from ._core_genealogy import (
+    CostGraph as CostGraph,
+)
+from ._core_genealogy import (
+    CostSum as CostSum,
+)
+from ._core_genealogy import (
+    Difference as Difference,
+)
+from ._core_genealogy import (
+    Genealogy as Genealogy,
+)
+from ._core_genealogy import (
+    Group as Group,
+)
+from ._core_genealogy import (
+    NodeValue as NodeValue,
+)
+from ._core_genealogy import (
+    NodeView as NodeView,
+)
+from ._core_genealogy import (
+    Problem as Problem,
+)
+from ._core_genealogy import (
+    Refusal as Refusal,
+)
+from ._core_genealogy import (
+    TreeNode as TreeNode,
+)
+from ._core_genealogy import (
+    ValueAmount as ValueAmount,
+)
+from ._core_genealogy import (
+    allocate as allocate,
+)
+from ._core_genealogy import (
+    value_amount as value_amount,
+)
+from ._core_genealogy import (
+    value_of as value_of,
+)
+from ._core_genealogy import (
+    value_report as value_report,
+)
+from ._core_lineage import (
+    BusinessValue as BusinessValue,
+)
+from ._core_lineage import (
+    LineageCost as LineageCost,
+)
+from ._core_lineage import (
+    LineageEdge as LineageEdge,
+)
+from ._core_lineage import (
+    LineageLine as LineageLine,
+)
+from ._core_lineage import (
+    LineageNode as LineageNode,
+)
+from ._core_lineage import (
+    LineageRecords as LineageRecords,
+)
+from ._core_lineage import (
+    NodeStatus as NodeStatus,
+)
+from ._core_lineage import (
+    NodeUse as NodeUse,
+)
+from ._core_lineage import (
+    lineage_line as lineage_line,
+)
+from ._core_lineage import (
+    parse_lineage_line as parse_lineage_line,
+)
+from ._core_lineage import (
+    parse_node_id as parse_node_id,
+)
+from ._core_run import (
+    CommandRun as CommandRun,
+)
+from ._core_run import (
+    Run as Run,
+)
+from ._core_run import (
+    RunOptions as RunOptions,
 )
 
 __version__: str
@@ -192,6 +287,24 @@ class Ledger:
     def requests(self) -> list[RequestSummary]: ...
     def decisions(self, *, attempt_id: str = ..., limit: int = ...) -> list[DecisionRecord]: ...
     def last_checkpoint(self, run_id: str) -> CheckpointRecord | None: ...
+    def add_lineage(self, records: LineageRecords) -> None:
+        """Record what came from what, all or nothing. The same again is a no-op.
+
+        Raises
+        ------
+        Conflict : other content under a known id, or the node or cost of a run of this ledger's.
+        InvalidArgument : a record that makes no sense, or an edge that closes a cycle (the message
+            names its path).
+        """
+
+    def lineage(self, as_of: datetime | None = ...) -> LineageRecords:
+        """All that a genealogy is built from: what was recorded, and the ledger's own runs.
+
+        Parameters
+        ----------
+        as_of : as it was then (exclusive); None: all.
+        """
+
     def verify(self, *, since: str = ...) -> VerifyReport:
         """Check the file, the journal, every balance and the audit chain.
 
@@ -378,104 +491,3 @@ class Agent:
     @property
     def is_serving(self) -> bool: ...
     def tick(self) -> AgentReport: ...
-
-@final
-class RunOptions:
-    project: str
-    experiment: str
-    name: str
-    budget: Money | None
-    is_hard_budget: bool
-    resources: str
-    price: str
-    parent: str
-    fork_of: str
-    resume: str
-    is_long_running: bool
-    long_running_reason: str
-    silence_limit: timedelta | None
-    max_duration: timedelta | None
-    longest_rank_wait: timedelta | None
-    fail_open: bool
-    tags: str
-    home: str
-    price_book: str
-    command: str
-    lease_term: timedelta | None
-    check_gap: timedelta | None
-    stop_time: timedelta | None
-    billing_quantum: timedelta | None
-    def __init__(self) -> None: ...
-
-@final
-class Run:
-    @staticmethod
-    def start(options: RunOptions) -> Run: ...
-    def progress(self, step: int, /) -> None: ...
-    def heartbeat(self) -> None: ...
-    def check_budget(self) -> Any: ...
-    def checkpointed(self, step: int, path: str | PathLike[str]) -> None: ...
-    def commit(self) -> None: ...
-    def request_budget(self, amount: Money | str, reason: str) -> str: ...
-    def expect_silence(self, span: timedelta | float, why: str) -> None: ...
-    def finish(self, status: str, reason: str) -> None: ...
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def attempt_id(self) -> str: ...
-    @property
-    def attempt_number(self) -> int: ...
-    @property
-    def project(self) -> str: ...
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def resume_from(self) -> CheckpointRecord | None: ...
-    @property
-    def cost(self) -> Money | None: ...
-    @property
-    def price_per_hour(self) -> Money | None: ...
-    @property
-    def budget(self) -> BudgetSummary | None: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def is_owner(self) -> bool: ...
-    @property
-    def is_keeper(self) -> bool: ...
-    @property
-    def max_duration(self) -> timedelta | None: ...
-    @property
-    def warnings(self) -> list[str]: ...
-    @property
-    def slow_path_time(self) -> timedelta: ...
-
-@final
-class CommandRun:
-    """`finops run`: one attempt of an unmodified command, seen by its supervisor."""
-
-    @staticmethod
-    def start(options: RunOptions) -> CommandRun: ...
-    def tick(self, agent: Agent) -> AgentReport: ...
-    def child_ended(self, agent: Agent, exit_code: int) -> str: ...
-    def has_budget_again(self) -> bool: ...
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def attempt_id(self) -> str: ...
-    @property
-    def attempt_number(self) -> int: ...
-    @property
-    def budget_id(self) -> str: ...
-    @property
-    def home(self) -> str: ...
-    @property
-    def cost(self) -> Money | None: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def warnings(self) -> list[str]: ...

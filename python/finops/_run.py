@@ -50,6 +50,7 @@ def init(
     price: str = "",
     parent: str | Run = "",
     fork_of: str | Run = "",
+    fork_step: int | None = None,
     resume: str | bool = "",
     long_running: str | bool = False,
     silence_limit: timedelta | float | None = None,
@@ -86,6 +87,8 @@ def init(
     soft_budget : a hard budget (the default) pauses the run, a soft one only warns.
     resources : "8xH100", "p5.48xlarge@aws:us-east-1:spot", "a100-80gb:0.25".
     price : "24 USD/h" for the whole resource, "3 USD/gpu/h" for each GPU; else the price book's.
+    parent : the run, or its id, that this one is a part of, as a trial is of its sweep.
+    fork_of, fork_step : the run, or its id, that this one began from, and the step there.
     resume : a run id, or True for the newest paused run of the same project, experiment and name.
     long_running : the reason why the silence rule does not hold for this run.
     silence_limit : a run that reports no progress for longer is stopped by the guard (30 min).
@@ -112,6 +115,7 @@ def init(
     options.price = price
     options.parent = parent if isinstance(parent, str) else parent.run_id
     options.fork_of = fork_of if isinstance(fork_of, str) else fork_of.run_id
+    options.fork_step = fork_step
     options.resume = ("auto" if resume else "") if isinstance(resume, bool) else resume
     if long_running is True:
         raise InvalidArgument("long_running needs the reason: long_running='hyperband, 3 days'")
@@ -140,7 +144,10 @@ def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -
     target = run if run is not None else (_open_runs[-1] if _open_runs else None)
     if target is None:
         return
+    known = len(target.warnings)
     target.finish(status, reason.encode("utf-8", "replace").decode())
+    for warning in target.warnings[known:]:  # what the ledger could not take at the end
+        _log.warning("%s", warning)
     with contextlib.suppress(ValueError):
         _open_runs.remove(target)
     _errors_before.pop(target.attempt_id, None)

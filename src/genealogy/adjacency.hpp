@@ -48,20 +48,43 @@ struct EdgeSource {
 /// By node id, what it needs (Upstream) or what needs it; an edge that was given twice stands
 /// twice.
 struct Adjacency {
-  std::vector<std::uint32_t> begins;  ///< [node_count + 1]
-  std::vector<NodeIndex> targets;
+  LargeVector<std::uint32_t> begins;  ///< [node_count + 1]
+  LargeVector<NodeIndex> targets;
 
   [[nodiscard]] std::span<const NodeIndex> of(NodeIndex node) const {
     return {targets.data() + begins[node], begins[node + 1] - begins[node]};
   }
 };
-Adjacency make_adjacency(const EdgeSource& source, Direction direction);
+
+/// Of the edges that edges.for_each(visit) names, twice alike.
+template <typename Edges>
+Adjacency make_adjacency(std::size_t node_count, const Edges& edges, Direction direction) {
+  const bool is_upstream = direction == Direction::Upstream;
+  Adjacency adjacency;
+  // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
+  adjacency.begins.resize(node_count + 2, 0);
+  std::size_t edge_count = 0;
+  edges.for_each([&](Need need) {
+    ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];
+    ++edge_count;
+  });
+  for (std::size_t i = 2; i < adjacency.begins.size(); ++i) {
+    adjacency.begins[i] += adjacency.begins[i - 1];
+  }
+  adjacency.targets.resize(edge_count);
+  edges.for_each([&](Need need) {
+    const NodeIndex from = is_upstream ? need.needer : need.needed;
+    const NodeIndex to = is_upstream ? need.needed : need.needer;
+    adjacency.targets[adjacency.begins[std::size_t{from} + 1]++] = to;
+  });
+  adjacency.begins.pop_back();
+  return adjacency;
+}
 
 struct TopologicalOrder {
-  std::vector<NodeIndex>
-      ids;                  ///< each after all that it needs, as near to the order of ids as that
-  std::vector<Rank> ranks;  ///< by id: where it stands in `ids`
-  bool has_cycle = false;   ///< then edges that close cycles were left out of account
+  LargeVector<NodeIndex> ids;  ///< each after all that it needs, else in order of ids
+  LargeVector<Rank> ranks;     ///< by id: where it stands in `ids`
+  bool has_cycle = false;      ///< then some edges that close cycles were left out of account
 };
 TopologicalOrder find_order(const Adjacency& upstream);
 

@@ -17,13 +17,6 @@ Rank rank_of(const DenseGraph& graph, NodeIndex node) {
   return graph.rank_of_id[node];
 }
 
-/// The merged edges of a node.
-std::span<const Rank> merged_edges(const DenseGraph& graph, Rank rank, Direction direction) {
-  const std::size_t side = index_of(direction);
-  const std::uint32_t begin = graph.nodes[rank].edges_begin[side];
-  return {graph.targets[side].data() + begin, graph.nodes[rank + 1].edges_begin[side] - begin};
-}
-
 std::span<const Rank> waiting_edges(const DenseGraph& graph, Rank rank, Direction direction) {
   const auto found = graph.waiting[index_of(direction)].find(rank);
   return found == graph.waiting[index_of(direction)].end() ? std::span<const Rank>{}
@@ -31,7 +24,7 @@ std::span<const Rank> waiting_edges(const DenseGraph& graph, Rank rank, Directio
 }
 
 bool has_edge(const DenseGraph& graph, Rank needer, Rank needed) {
-  const std::span<const Rank> merged = merged_edges(graph, needer, Direction::Upstream);
+  const std::span<const Rank> merged = graph.merged_edges(needer, Direction::Upstream);
   if (std::binary_search(merged.begin(), merged.end(), needed)) {
     return true;
   }
@@ -50,7 +43,7 @@ bool has_edge(const DenseGraph& graph, Rank needer, Rank needed) {
 void keep_waiting(DenseGraph& graph, Rank rank, Direction direction, Rank target) {
   const std::size_t side = index_of(direction);
   graph.waiting[side][rank].push_back(target);
-  graph.nodes[rank].has_waiting[side] = true;
+  graph.nodes[rank].waiting_sides |= static_cast<std::uint8_t>(1U << side);
 }
 
 std::size_t bytes_of_waiting(const DenseGraph& graph) {
@@ -192,7 +185,7 @@ CostGraph::Memory CostGraph::memory() const noexcept {
   memory.node_bytes =
       graph_->nodes.capacity() * sizeof(NodeRecord) + graph_->rank_of_id.capacity() * sizeof(Rank);
   memory.edge_bytes = bytes_of_waiting(*graph_);
-  for (const std::vector<Rank>& targets : graph_->targets) {
+  for (const LargeVector<Rank>& targets : graph_->targets) {
     memory.edge_bytes += targets.capacity() * sizeof(Rank);
   }
   return memory;

@@ -1,6 +1,7 @@
 // cost_graph_build.cpp - ranks and adjacency anew from all edges, in time linear in their number.
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "finops/base/error.hpp"
 #include "genealogy/adjacency.hpp"
@@ -66,16 +67,34 @@ class Placer {
   std::vector<Step> path_;
 };
 
-/// Adjacency by rank, each list sorted and without duplicates.
-void set_upstream(DenseGraph& graph, const Adjacency& upstream, const TopologicalOrder& order) {
-  std::vector<Rank>& targets = graph.targets[index_of(Direction::Upstream)];
-  targets.resize(upstream.targets.size());
+/// The records by new rank; empty if all may stay where they are, as in a graph that grew in order.
+/// It spares the most memory, which costs more time to get than to fill.
+LargeVector<NodeRecord> moved_nodes(const DenseGraph& graph, const LargeVector<NodeIndex>& ids) {
+  LargeVector<NodeRecord> moved;
+  const bool is_in_order =
+      std::equal(ids.begin(), ids.end(), graph.nodes.begin(),
+                 [](NodeIndex id, const NodeRecord& record) { return id == record.id; });
+  if (!is_in_order) {
+    moved.reserve(graph.nodes.size());
+    for (const NodeIndex id : ids) {
+      moved.push_back(graph.nodes[graph.rank_of_id[id]]);
+    }
+    moved.emplace_back();
+  }
+  return moved;
+}
+
+/// Fills `targets`, which is as large as those of `upstream`, with needed ranks: each list sorted
+/// and without duplicates.
+void set_upstream(DenseGraph& graph, const Adjacency& upstream, const LargeVector<NodeIndex>& ids,
+                  LargeVector<Rank> targets) {
+  constexpr std::size_t kUp = index_of(Direction::Upstream);
   std::size_t size = 0;
-  for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
-    graph.nodes[rank].edges_begin[index_of(Direction::Upstream)] = static_cast<std::uint32_t>(size);
+  for (std::size_t rank = 0; rank < ids.size(); ++rank) {
+    graph.nodes[rank].edges_begin[kUp] = static_cast<std::uint32_t>(size);
     const std::size_t begin = size;
-    for (const NodeIndex needed : upstream.of(order.ids[rank])) {
-      targets[size++] = order.ranks[needed];
+    for (const NodeIndex needed : upstream.of(ids[rank])) {
+      targets[size++] = graph.rank_of_id[needed];
     }
     if (size - begin > 1) {
       const auto first = targets.begin() + static_cast<std::ptrdiff_t>(begin);
@@ -84,59 +103,56 @@ void set_upstream(DenseGraph& graph, const Adjacency& upstream, const Topologica
       size = static_cast<std::size_t>(std::unique(first, last) - targets.begin());
     }
   }
-  graph.nodes.back().edges_begin[index_of(Direction::Upstream)] = static_cast<std::uint32_t>(size);
+  graph.nodes.back().edges_begin[kUp] = static_cast<std::uint32_t>(size);
   targets.resize(size);
   targets.shrink_to_fit();
+  graph.targets[kUp] = std::move(targets);
 }
 
-/// The same edges from their other ends; sorted, since they are dealt out in rising order.
-void set_downstream(DenseGraph& graph) {
+/// The same edges from their other ends, in the memory that `used` leaves; sorted, since they are
+/// dealt out in rising order.
+void set_downstream(DenseGraph& graph, Adjacency used) {
   constexpr std::size_t kUp = index_of(Direction::Upstream);
   constexpr std::size_t kDown = index_of(Direction::Downstream);
-  std::vector<NodeRecord>& nodes = graph.nodes;
-  const std::vector<Rank>& upstream = graph.targets[kUp];
-  std::vector<std::uint32_t> next(nodes.size() + 1);
+  LargeVector<NodeRecord>& nodes = graph.nodes;
+  const LargeVector<Rank>& upstream = graph.targets[kUp];
+  LargeVector<std::uint32_t> next = std::move(used.begins);
+  std::fill(next.begin(), next.end(), 0);
   for (const Rank needed : upstream) {
-    ++next[needed + 1];
+    ++next[needed];
   }
+  std::uint32_t begin = 0;
   for (std::size_t rank = 0; rank < nodes.size(); ++rank) {
-    next[rank + 1] += next[rank];
-    nodes[rank].edges_begin[kDown] = next[rank];
+    nodes[rank].edges_begin[kDown] = begin;
+    begin += std::exchange(next[rank], begin);
   }
-  graph.targets[kDown].resize(upstream.size());
+  LargeVector<Rank> targets = std::move(used.targets);
+  targets.resize(upstream.size());
+  targets.shrink_to_fit();
   for (Rank rank = 0; rank + 1 < nodes.size(); ++rank) {
     for (std::uint32_t i = nodes[rank].edges_begin[kUp]; i < nodes[rank + 1].edges_begin[kUp];
          ++i) {
-      graph.targets[kDown][next[upstream[i]]++] = rank;
+      targets[next[upstream[i]]++] = rank;
+    }
+  }
+  graph.targets[kDown] = std::move(targets);
+}
+
+/// What is left to say of each node once both sides are there; nothing waits any more.
+void finish(DenseGraph& graph) {
+  for (std::size_t rank = 0; rank + 1 < graph.nodes.size(); ++rank) {
+    NodeRecord& record = graph.nodes[rank];
+    record.waiting_sides = 0;
+    for (std::size_t side = 0; side < record.few_edges.size(); ++side) {
+      const std::uint32_t count =
+          graph.nodes[rank + 1].edges_begin[side] - record.edges_begin[side];
+      record.few_edges[side] =
+          static_cast<std::uint8_t>(std::min<std::uint32_t>(count, kManyEdges));
     }
   }
 }
 
 }  // namespace
-
-Adjacency make_adjacency(const EdgeSource& source, Direction direction) {
-  const bool is_upstream = direction == Direction::Upstream;
-  const std::size_t node_count = source.graph.node_count();
-  Adjacency adjacency;
-  // Counted two places on, the sums stand one place on, and dealing the edges out moves them home.
-  adjacency.begins.resize(node_count + 2);
-  std::size_t edge_count = 0;
-  source.for_each([&](Need need) {
-    ++adjacency.begins[std::size_t{is_upstream ? need.needer : need.needed} + 2];
-    ++edge_count;
-  });
-  for (std::size_t i = 2; i < adjacency.begins.size(); ++i) {
-    adjacency.begins[i] += adjacency.begins[i - 1];
-  }
-  adjacency.targets.resize(edge_count);
-  source.for_each([&](Need need) {
-    const NodeIndex from = is_upstream ? need.needer : need.needed;
-    const NodeIndex to = is_upstream ? need.needed : need.needer;
-    adjacency.targets[adjacency.begins[std::size_t{from} + 1]++] = to;
-  });
-  adjacency.begins.pop_back();
-  return adjacency;
-}
 
 TopologicalOrder find_order(const Adjacency& upstream) {
   const std::size_t node_count = upstream.begins.size() - 1;
@@ -159,27 +175,32 @@ std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs)
                      std::to_string(graph.edge_count()) + ": a graph has at most " +
                      std::to_string(kMostEdges));
   std::vector<RefusedNeed> refused;
-  Adjacency upstream = make_adjacency(source, Direction::Upstream);
+  Adjacency upstream = make_adjacency(graph.node_count(), source, Direction::Upstream);
   TopologicalOrder order = find_order(upstream);
   if (order.has_cycle) {
     refused = find_refused(source, order);
     for (const RefusedNeed& need : refused) {
       source.refused.insert(EdgeSource::key(needs[need.position]));
     }
-    upstream = make_adjacency(source, Direction::Upstream);
+    upstream = make_adjacency(graph.node_count(), source, Direction::Upstream);
     order = find_order(upstream);
     FINOPS_ASSERT(!order.has_cycle);
   }
-  DenseGraph rebuilt;
-  rebuilt.nodes.resize(order.ids.size() + 1);
-  for (std::size_t rank = 0; rank < order.ids.size(); ++rank) {
-    rebuilt.nodes[rank] = graph.nodes[graph.rank_of_id[order.ids[rank]]];
-    rebuilt.nodes[rank].has_waiting = {};
+  LargeVector<Rank> targets(upstream.targets.size());
+  LargeVector<NodeRecord> moved = moved_nodes(graph, order.ids);
+  // From here on nothing can fail for lack of memory.
+  if (moved.empty()) {
+    graph.nodes.shrink_to_fit();
+  } else {
+    graph.nodes = std::move(moved);
   }
-  set_upstream(rebuilt, upstream, order);
-  set_downstream(rebuilt);
-  rebuilt.rank_of_id = std::move(order.ranks);
-  graph = std::move(rebuilt);
+  graph.rank_of_id = std::move(order.ranks);
+  set_upstream(graph, upstream, order.ids, std::move(targets));
+  set_downstream(graph, std::move(upstream));
+  finish(graph);
+  graph.waiting = {};
+  graph.waiting_count = 0;
+  graph.against_rank_count = 0;
   return refused;
 }
 

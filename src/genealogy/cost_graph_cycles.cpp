@@ -60,32 +60,40 @@ Knots find_knots(const EdgeSource& source, const TopologicalOrder& order) {
   knots.component.assign(order.ids.size(), kNone);
   knots.numbers.assign(order.ids.size(), kNone);
   const std::vector<std::uint32_t> sizes =
-      component_sizes(make_adjacency(source, Direction::Downstream), order, knots.component);
+      component_sizes(make_adjacency(order.ids.size(), source, Direction::Downstream), order,
+                      knots.component);
+  const auto number = [&](NodeIndex id) {
+    knots.numbers[id] = static_cast<std::uint32_t>(knots.ids.size());
+    knots.ids.push_back(id);
+  };
   for (const NodeIndex id : order.ids) {
     if (sizes[knots.component[id]] > 1) {
-      knots.numbers[id] = static_cast<std::uint32_t>(knots.ids.size());
-      knots.ids.push_back(id);
+      number(id);
+    }
+  }
+  for (const Need need : source.needs) {
+    if (need.needer == need.needed && knots.numbers[need.needer] == kNone) {
+      number(need.needer);
     }
   }
   return knots;
 }
 
+enum class Answer { Added, ClosesCycle, NotLookedAt };
+
 /// A graph without cycles that takes one edge after the other and keeps a topological order.
 class GrowingOrder {
  public:
-  explicit GrowingOrder(std::size_t node_count)
-      : edges_{Edges(node_count), Edges(node_count)}, places_(node_count), seen_by_(node_count) {
-    for (std::size_t node = 0; node < node_count; ++node) {
-      places_[node] = static_cast<std::uint32_t>(node);
-    }
-  }
-
-  enum class Answer { Added, ClosesCycle, NotLookedAt };
+  /// `places` is where each node stands at first.
+  explicit GrowingOrder(LargeVector<std::uint32_t> places)
+      : edges_{Edges(places.size()), Edges(places.size())},
+        places_(std::move(places)),
+        seen_by_(places_.size()) {}
 
   /// `most_steps` is how many edges may have been looked at before. After ClosesCycle, `cycle` is
   /// needer first.
   Answer add(std::uint32_t needer, std::uint32_t needed, std::size_t most_steps) {
-    if (places_[needed] > places_[needer]) {
+    if (places_[needed] >= places_[needer]) {
       if (steps_ > most_steps) {
         return Answer::NotLookedAt;
       }
@@ -130,6 +138,9 @@ class GrowingOrder {
     const auto [lowest, highest] = std::minmax(places_[from], places_[until]);
     ++search_;
     reached.assign(1, {from, kNone});
+    if (from == until) {
+      return true;
+    }
     for (std::uint32_t i = 0; i < reached.size(); ++i) {
       for (const std::uint32_t next : edges_[index_of(direction)][reached[i].node]) {
         ++steps_;
@@ -167,7 +178,7 @@ class GrowingOrder {
   }
 
   std::array<Edges, 2> edges_;          ///< by direction
-  std::vector<std::uint32_t> places_;   ///< in the order
+  LargeVector<std::uint32_t> places_;   ///< in the order
   std::vector<std::uint64_t> seen_by_;  ///< the last search that saw the node
   std::uint64_t search_ = 0;
   std::size_t steps_ = 0;
@@ -177,44 +188,88 @@ class GrowingOrder {
   std::vector<std::uint32_t> free_places_;
 };
 
+/// The edges inside knots, in the numbers of knots: those of the graph first, then the new ones.
+struct KnotEdges {
+  std::vector<Need> needs;
+  std::size_t known_count = 0;
+  std::vector<std::size_t> positions;  ///< of the new ones in what was given
+};
+
+KnotEdges find_edges(const EdgeSource& source, const Knots& knots) {
+  KnotEdges edges;
+  const auto take = [&](Need need) {
+    const bool can_close_cycle = knots.can_close_cycle(need);
+    if (can_close_cycle) {
+      edges.needs.push_back({knots.numbers[need.needer], knots.numbers[need.needed]});
+    }
+    return can_close_cycle;
+  };
+  source.for_each_known(take);
+  edges.known_count = edges.needs.size();
+  for (std::size_t position = 0; position < source.needs.size(); ++position) {
+    if (take(source.needs[position])) {
+      edges.positions.push_back(position);
+    }
+  }
+  return edges;
+}
+
+struct FirstNeeds {
+  std::span<const Need> needs;
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    std::for_each(needs.begin(), needs.end(), visit);
+  }
+};
+
+/// An order for as many of the first edges as have no cycle, so that the work of putting them in
+/// one by one begins late: most of what people record is no cycle.
+TopologicalOrder order_of_beginning(const KnotEdges& edges, std::size_t node_count) {
+  const auto order_of = [&](std::size_t count) {
+    const FirstNeeds first{std::span(edges.needs).first(count)};
+    return find_order(make_adjacency(node_count, first, Direction::Upstream));
+  };
+  std::size_t without = edges.known_count;  // so many have no cycle
+  std::size_t with = edges.needs.size();    // so many have one
+  TopologicalOrder order = order_of(without);
+  while (with - without > 1) {
+    const std::size_t middle = without + (with - without) / 2;
+    TopologicalOrder tried = order_of(middle);
+    if (tried.has_cycle) {
+      with = middle;
+    } else {
+      without = middle;
+      order = std::move(tried);
+    }
+  }
+  return order;
+}
+
 }  // namespace
 
 std::vector<RefusedNeed> find_refused(const EdgeSource& source, const TopologicalOrder& order) {
-  using Answer = GrowingOrder::Answer;
   const Knots knots = find_knots(source, order);
-  GrowingOrder growing(knots.ids.size());
-  source.for_each_known([&](Need need) {
-    if (knots.can_close_cycle(need)) {
-      const Answer answer =
-          growing.add(knots.numbers[need.needer], knots.numbers[need.needed], SIZE_MAX);
-      FINOPS_ASSERT(answer == Answer::Added);
-    }
-  });
+  const KnotEdges edges = find_edges(source, knots);
+  GrowingOrder growing(order_of_beginning(edges, knots.ids.size()).ranks);
   std::vector<RefusedNeed> refused;
   std::size_t free_path_nodes = kMostPathNodes;
-  for (std::size_t position = 0; position < source.needs.size(); ++position) {
-    const Need need = source.needs[position];
-    if (!knots.can_close_cycle(need)) {
+  for (std::size_t i = 0; i < edges.needs.size(); ++i) {
+    const bool is_known = i < edges.known_count;
+    const auto [needer, needed] = edges.needs[i];
+    const Answer answer = growing.add(needer, needed, is_known ? SIZE_MAX : kMostKnotSteps);
+    if (answer == Answer::Added) {
       continue;
     }
+    FINOPS_ASSERT(!is_known);
     std::vector<NodeIndex> path;
-    if (need.needer == need.needed) {
-      path.assign(std::min<std::size_t>(free_path_nodes, 1), need.needer);
-    } else {
-      const Answer answer =
-          growing.add(knots.numbers[need.needer], knots.numbers[need.needed], kMostKnotSteps);
-      if (answer == Answer::Added) {
-        continue;
-      }
-      if (answer == Answer::ClosesCycle) {
-        path = growing.cycle(free_path_nodes);
-      }
-      for (NodeIndex& node : path) {
-        node = knots.ids[node];
-      }
+    if (answer == Answer::ClosesCycle) {
+      path = growing.cycle(free_path_nodes);
+    }
+    for (NodeIndex& node : path) {
+      node = knots.ids[node];
     }
     free_path_nodes -= path.size();
-    refused.push_back({position, std::move(path)});
+    refused.push_back({edges.positions[i - edges.known_count], std::move(path)});
   }
   return refused;
 }

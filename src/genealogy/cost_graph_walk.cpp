@@ -6,6 +6,7 @@
 // all nodes, begins anew as a sweep.
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <string>
 
 #include "finops/base/error.hpp"
@@ -75,25 +76,50 @@ bool search(const DenseGraph& graph, Rank start, Direction direction, std::size_
   return true;
 }
 
+/// Fetches the edges of the ranks in a word that the sweep comes to soon, and the record that says
+/// where those of a later word lie.
+void prefetch_edges(const DenseGraph& graph, std::size_t word, std::size_t later_word,
+                    std::size_t side) {
+  constexpr std::size_t kLines = 6;  // 64 nodes of 1.5 edges: 384 bytes
+  constexpr std::size_t kRanksInLine = 64 / sizeof(Rank);
+  const Rank* const edges =
+      graph.targets[side].data() + graph.nodes[word * kBits].edges_begin[side];
+  for (std::size_t line = 0; line < kLines; ++line) {
+    prefetch(edges + line * kRanksInLine);
+  }
+  prefetch(&graph.nodes[later_word * kBits]);
+}
+
 /// Calls visit(rank) for each node of the closure. All edges must lead the way of the sweep, and
 /// all bits be zero.
-template <Direction direction, typename Visit>
+template <Direction kDirection, typename Visit>
 void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& workspace,
                 Visit&& visit) {
+  constexpr bool kIsRising = kDirection == Direction::Downstream;
+  constexpr std::size_t kWordsAhead = 8;
   std::uint64_t* const bits = workspace.bits.data();
-  const auto word_count = static_cast<std::ptrdiff_t>(workspace.bits.size());
+  const std::size_t word_count = workspace.bits.size();
+  const auto ahead_of = [word_count](std::size_t word, std::size_t count) {
+    return kIsRising ? std::min(word + count, word_count - 1) : word - std::min(word, count);
+  };
   bits[start / kBits] |= std::uint64_t{1} << start % kBits;
-  constexpr std::ptrdiff_t kStep = direction == Direction::Upstream ? -1 : 1;
-  for (std::ptrdiff_t word = start / kBits; word >= 0 && word < word_count; word += kStep) {
+  // Past the first word, a falling number comes round to the largest.
+  for (std::size_t word = start / kBits; word < word_count; word += kIsRising ? 1 : SIZE_MAX) {
+    if (bits[word] == 0) {
+      continue;
+    }
+    prefetch_edges(graph, ahead_of(word, kWordsAhead), ahead_of(word, 2 * kWordsAhead),
+                   index_of(kDirection));
     std::uint64_t done = 0;
     // A node may lead to others in its own word: again, until it brings nothing new.
     for (std::uint64_t found = bits[word]; found != 0; found = bits[word] & ~done) {
       done |= found;
       for (; found != 0; found &= found - 1) {
-        const auto rank = static_cast<Rank>(static_cast<std::size_t>(word) * kBits +
-                                            static_cast<std::size_t>(std::countr_zero(found)));
+        const auto rank =
+            static_cast<Rank>(word * kBits + static_cast<std::size_t>(std::countr_zero(found)));
         visit(rank);
-        graph.for_each_neighbour(rank, direction, [bits](Rank target) {
+        graph.for_each_neighbour(rank, kDirection, [&graph, bits](Rank target) {
+          prefetch(&graph.nodes[target]);
           bits[target / kBits] |= std::uint64_t{1} << target % kBits;
         });
       }

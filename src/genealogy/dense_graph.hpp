@@ -9,10 +9,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "finops/genealogy/cost_graph.hpp"
+#include "genealogy/large_vector.hpp"
 
 namespace finops::genealogy {
 
@@ -33,15 +35,19 @@ struct alignas(32) NodeRecord {
       edges_begin{};  ///< by direction; they end where the next one's begin
   NodeIndex id = 0;
   std::uint8_t mark = 0;
-  std::array<bool, 2> has_waiting{};  ///< by direction
+  std::uint8_t waiting_sides = 0;  ///< bit 1 << direction: single edges wait
+  /// By direction, how many merged edges: the next record lies in another cache line half of the
+  /// time. kManyEdges: so many or more, up to where the next one's begin.
+  std::array<std::uint8_t, 2> few_edges{};
 };
 static_assert(sizeof(NodeRecord) == 32);
+inline constexpr std::uint8_t kManyEdges = 255;
 
 struct DenseGraph {
   /// By rank; one more at the end says where the edges of the last one end.
-  std::vector<NodeRecord> nodes{1};
-  std::vector<Rank> rank_of_id;
-  std::array<std::vector<Rank>, 2> targets;  ///< by direction
+  LargeVector<NodeRecord> nodes = LargeVector<NodeRecord>(1);
+  LargeVector<Rank> rank_of_id;
+  std::array<LargeVector<Rank>, 2> targets;  ///< by direction
 
   /// Single edges since the last merge, by direction and rank.
   std::array<std::unordered_map<Rank, std::vector<Rank>>, 2> waiting;
@@ -55,17 +61,24 @@ struct DenseGraph {
     return targets[index_of(Direction::Upstream)].size() + waiting_count;
   }
 
+  [[nodiscard]] std::span<const Rank> merged_edges(Rank rank, Direction direction) const noexcept {
+    const std::size_t side = index_of(direction);
+    const NodeRecord* const record = nodes.data() + rank;
+    const std::uint32_t begin = record->edges_begin[side];
+    std::uint32_t count = record->few_edges[side];
+    if (count == kManyEdges) [[unlikely]] {
+      count = record[1].edges_begin[side] - begin;
+    }
+    return {targets[side].data() + begin, count};
+  }
   /// Calls visit(rank) for each direct neighbour.
   template <typename Visit>
   void for_each_neighbour(Rank rank, Direction direction, Visit&& visit) const {
     const std::size_t side = index_of(direction);
-    const NodeRecord* record = nodes.data() + rank;
-    const Rank* const edges = targets[side].data();
-    const std::uint32_t end = record[1].edges_begin[side];
-    for (std::uint32_t i = record->edges_begin[side]; i < end; ++i) {
-      visit(edges[i]);
+    for (const Rank target : merged_edges(rank, direction)) {
+      visit(target);
     }
-    if (record->has_waiting[side]) [[unlikely]] {
+    if ((nodes[rank].waiting_sides >> side & 1) != 0) [[unlikely]] {
       for (const Rank target : waiting[side].find(rank)->second) {
         visit(target);
       }

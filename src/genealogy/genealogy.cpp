@@ -2,6 +2,7 @@
 #include "finops/genealogy/genealogy.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "finops/base/error.hpp"
@@ -188,6 +189,22 @@ const CostGraph& Genealogy::graph() const noexcept { return parts_->graph; }
 NodeIndex Genealogy::index_of(const NodeId& node_id) const { return parts_->require(node_id); }
 const NodeId& Genealogy::id_of(NodeIndex node) const { return parts_->names.id(node); }
 NodeIndex Genealogy::whole_of(NodeIndex node) const { return parts_->nesting.outermost(node); }
+
+std::vector<NodeIndex> Genealogy::parts_of(NodeIndex node) const {
+  std::vector<NodeIndex> parts{node};
+  std::unordered_set<NodeIndex> seen{node};
+  std::vector<NodeIndex> needed;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    parts_->graph.neighbours(parts[i], Direction::Upstream, needed);
+    for (const NodeIndex part : needed) {
+      const SentenceKey nested{.subject = part, .object = parts[i], .kind = EdgeKind::NestedIn};
+      if (parts_->sentence_positions.contains(nested) && seen.insert(part).second) {
+        parts.push_back(part);
+      }
+    }
+  }
+  return parts;
+}
 
 std::vector<NodeIndex> Genealogy::surviving_results() const {
   const auto survives = [&](NodeIndex node) { return status_of(node) != "RETIRED"; };

@@ -30,7 +30,7 @@ struct KindOfRecord {
   "NOT EXISTS (SELECT 1 FROM audit_chain c WHERE c.kind='" kind "' AND c.record_id = " id ") "
 #define FINOPS_MOVES_A_LIMIT "(from_account='limit' OR to_account='limit') "
 
-constexpr std::array<KindOfRecord, 7> kKinds{{
+constexpr std::array<KindOfRecord, 13> kKinds{{
     {"budget", false,
      "SELECT budget_id, scope, parent_budget_id, period, currency, is_hard, created_by, "
      "created_at_ns FROM budgets WHERE budget_id=?1",
@@ -76,6 +76,43 @@ constexpr std::array<KindOfRecord, 7> kKinds{{
      "SELECT attempt_id, sequence FROM decisions r WHERE " FINOPS_UNLINKED(
          "decision", "r.attempt_id || '/' || r.sequence") "ORDER BY rowid",
      "SELECT count(*) FROM decisions"},
+    {"node", false,
+     "SELECT node_id, label, user_name, cluster, attributes, created_at_ns FROM lineage_nodes "
+     "WHERE node_id=?1",
+     "SELECT node_id, 0 FROM lineage_nodes r WHERE " FINOPS_UNLINKED("node",
+                                                                     "r.node_id") "ORDER BY rowid",
+     "SELECT count(*) FROM lineage_nodes"},
+    {"edge", true,
+     "SELECT subject, kind, object, step, recorded_at_ns FROM lineage_edges WHERE subject=?1 AND "
+     "edge_number=?2",
+     "SELECT subject, edge_number FROM lineage_edges r WHERE " FINOPS_UNLINKED(
+         "edge", "r.subject || '/' || r.edge_number") "ORDER BY edge_number",
+     "SELECT count(*) FROM lineage_edges"},
+    {"cost", false,
+     "SELECT event_id, node_id, charge_category, charge_class, currency, billed_cost_units, "
+     "billed_cost_picos, charge_period_start_ns, charge_period_end_ns FROM lineage_costs "
+     "WHERE event_id=?1",
+     "SELECT event_id, 0 FROM lineage_costs r WHERE " FINOPS_UNLINKED("cost",
+                                                                      "r.event_id") "ORDER BY "
+                                                                                    "rowid",
+     "SELECT count(*) FROM lineage_costs"},
+    {"status", true,
+     "SELECT node_id, status, who, why, recorded_at_ns FROM node_statuses WHERE node_id=?1 AND "
+     "status_number=?2",
+     "SELECT node_id, status_number FROM node_statuses r WHERE " FINOPS_UNLINKED(
+         "status", "r.node_id || '/' || r.status_number") "ORDER BY status_number",
+     "SELECT count(*) FROM node_statuses"},
+    {"use", false,
+     "SELECT event_id, node_id, quantity, unit, recorded_at_ns FROM node_uses WHERE event_id=?1",
+     "SELECT event_id, 0 FROM node_uses r WHERE " FINOPS_UNLINKED("use",
+                                                                  "r.event_id") "ORDER BY rowid",
+     "SELECT count(*) FROM node_uses"},
+    {"value", false,
+     "SELECT value_id, node_id, currency, amount_units, amount_picos, period, valid_from_ns, "
+     "valid_to_ns, source, who, recorded_at_ns FROM business_values WHERE value_id=?1",
+     "SELECT value_id, 0 FROM business_values r WHERE " FINOPS_UNLINKED(
+         "value", "r.value_id") "ORDER BY rowid",
+     "SELECT count(*) FROM business_values"},
 }};
 
 #undef FINOPS_UNLINKED

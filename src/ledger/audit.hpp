@@ -1,4 +1,5 @@
-// audit.hpp - the hash chain over what somebody would forge: limits, approvals, decisions.
+// audit.hpp - the hash chain over what somebody would forge: limits, approvals, decisions, and what
+// people recorded of a model's origin, cost and value.
 //
 // Owns: which records are chained, their canonical bytes, and the walk that checks them.
 // Does not own: the records; whoever writes one chains it in the same transaction.
@@ -16,7 +17,21 @@
 namespace finops::ledger {
 
 /// What is chained. Limit: a budget line that moves a limit.
-enum class AuditKind { Budget, Terms, Parent, Limit, Request, Ruling, Decision };
+enum class AuditKind {
+  Budget,
+  Terms,
+  Parent,
+  Limit,
+  Request,
+  Ruling,
+  Decision,
+  Node,
+  Edge,
+  Cost,
+  Status,
+  Use,
+  Value
+};
 
 /// How a record came into the chain: with its writing, by an upgrade of the file, or by a merge.
 enum class AuditOrigin { Written, Upgraded, Merged };

@@ -99,14 +99,23 @@ void create_folders_above(const std::string& path) {
   }
 }
 
-// The home may be a link, to a larger disk as it may be; its folders and files may not. One home
-// has one path in a process: locks and pages are known by it.
+// A link above the home is followed, one in its place is not: who may change it would choose the
+// ledger. One home has one path in a process: locks and pages are known by it.
 std::string real_path(const std::string& path) {
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(path, error);
   FINOPS_REQUIRE(!error, ErrorCode::PermissionDenied,
                  path + " cannot be followed to a folder: " + error.message() + kNextStep);
   return real.string();
+}
+
+// "home/" and "home/." are the folder that a link called "home" leads to, not the link.
+std::string without_trailing_slash(const std::string& path) {
+  std::string normal = std::filesystem::path(path).lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') {
+    normal.pop_back();
+  }
+  return normal;
 }
 
 // Who can rename the home can put another one in its place. That one would not be ours, and is
@@ -141,13 +150,13 @@ std::string default_home_path(const std::string& path) {
 }
 
 Home open_home(const std::string& path) {
-  Home home{.path = default_home_path(path), .warnings = {}};
+  Home home{.path = without_trailing_slash(default_home_path(path)), .warnings = {}};
   FINOPS_REQUIRE(home.path.starts_with('/'), ErrorCode::InvalidArgument,
                  "the home folder must be an absolute path, not '" + home.path + "'");
   create_folders_above(home.path);
   create_folder(home.path);
-  home.path = real_path(home.path);
   check_folder(home.path);
+  home.path = real_path(home.path);
   warn_of_folder_above(home);
   check_file_system(home);
   create_folder(home.live_path());
@@ -161,16 +170,14 @@ void check_home(const Home& home) {
 }
 
 std::string check_readable_home(const std::string& path) {
+  const std::string folder = without_trailing_slash(path);
   struct stat info{};
-  if (lstat(path.c_str(), &info) != 0) {
+  if (lstat(folder.c_str(), &info) != 0) {
     return path;  // nothing is there to be read
   }
-  std::string real = real_path(path);
-  FINOPS_REQUIRE(stat(real.c_str(), &info) == 0, ErrorCode::SystemFailure,
-                 "cannot examine " + real + ": " + errno_text(errno) + kNextStep);
-  const std::string why = why_folder_is_unsafe(info, real);
+  const std::string why = why_folder_is_unsafe(info, folder);
   FINOPS_REQUIRE(why.empty(), ErrorCode::PermissionDenied, why + kNextStep);
-  return real;
+  return real_path(folder);
 }
 
 }  // namespace finops

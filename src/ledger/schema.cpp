@@ -7,16 +7,19 @@
 #include <algorithm>
 #include <array>
 
+#include "ledger/audit.hpp"
+
 namespace finops::ledger {
 namespace {
 
-// In the order in which they refer to each other; the last seven came later.
-constexpr std::array<const char*, 22> kJournalTables{
-    "prices",          "runs",           "attempts",     "attempt_budgets",   "attempt_prices",
-    "attempt_ends",    "settlements",    "usage",        "charges",           "checkpoints",
-    "decisions",       "budgets",        "budget_lines", "budget_requests",   "budget_rulings",
-    "budget_terms",    "budget_parents", "notices",      "notice_deliveries", "telemetry",
-    "merged_attempts", "audit_chain"};
+// In the order in which they refer to each other; the last thirteen came later.
+constexpr std::array<const char*, 28> kJournalTables{
+    "prices",          "runs",           "attempts",       "attempt_budgets",   "attempt_prices",
+    "attempt_ends",    "settlements",    "usage",          "charges",           "checkpoints",
+    "decisions",       "budgets",        "budget_lines",   "budget_requests",   "budget_rulings",
+    "budget_terms",    "budget_parents", "notices",        "notice_deliveries", "telemetry",
+    "merged_attempts", "audit_chain",    "lineage_nodes",  "lineage_edges",     "lineage_costs",
+    "node_statuses",   "node_uses",      "business_values"};
 constexpr std::size_t kVersion1Tables = 15;
 constexpr std::array<const char*, 3> kCacheTables{"accounts", "budget_balances", "holds"};
 
@@ -260,6 +263,15 @@ void upgrade_schema(Database& database, std::int64_t version) {
   }
   if (version < 3) {
     upgrade_schema_to_3(database);
+  }
+  if (version < 4) {
+    upgrade_schema_to_4(database);
+  }
+  if (version < 3) {
+    // What was written before the chain existed enters it as it is found, and is marked so: the
+    // chain says nothing about the time before. Last, since it asks for every table that is
+    // chained; and never in a file that had the chain: what it does not name there is forged.
+    chain_missing(database, AuditOrigin::Upgraded);
   }
 }
 

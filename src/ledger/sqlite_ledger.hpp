@@ -1,7 +1,7 @@
 // sqlite_ledger.hpp - the ledger on one SQLite file.
 //
 // Owns: the class; its parts are in sqlite_{connection,ledger,money,holds,budgets,requests,notices,
-// queries,verify,merge,failed_sync}.cpp.
+// queries,lineage,verify,merge,failed_sync}.cpp.
 // Invariants: every write runs inside `write`: under the write lock, in BEGIN IMMEDIATE, committed
 // with synchronous=FULL; after an internal error or a failed commit it refuses to write.
 #pragma once
@@ -58,6 +58,8 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   void add_checkpoint(const CheckpointRecord& checkpoint) override;
   DecisionRecord add_decision(const DecisionRecord& decision) override;
   std::size_t append(std::span<const Charge> charges) override;
+  void add_lineage(const LineageRecords& records) override;
+  LineageRecords lineage(UtcTime as_of) override;
   AttemptAccount price_attempt(const AttemptId& attempt_id, const PriceRow& price,
                                std::int64_t used_micro_gpus,
                                std::int64_t block_micro_gpus) override;
@@ -201,10 +203,20 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   std::vector<BudgetId> budget_ids_of(const AttemptId& attempt_id);
   std::vector<ChainLink> chain_of(const AttemptId& attempt_id);
 
+  // sqlite_lineage.cpp
+  void insert_node(const LineageNode& node);
+  void insert_edge(const LineageEdge& edge);
+  void insert_cost(const LineageCost& cost);
+  void insert_status(const NodeStatus& status);
+  void insert_use(const NodeUse& use);
+  void insert_value(const BusinessValue& value);
+  bool is_own_work(const NodeId& node_id);
+
   // sqlite_merge.cpp
   MergeReport merge_attached(const std::string& origin, UtcTime now);
   void refuse_other_content();
   std::int64_t insert_missing(Sql sql);
+  std::int64_t merge_lineage();
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);

@@ -11,6 +11,7 @@
 
 #include "finops/base/private_file.hpp"
 #include "ledger/audit.hpp"
+#include "ledger/lineage_walk.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
@@ -44,7 +45,7 @@ struct Check {
   const char* what;
   Sql sql;
 };
-constexpr std::array<Check, 5> kChecks{{
+constexpr std::array<Check, 11> kChecks{{
     {"run",
      "SELECT o.run_id FROM other.runs o JOIN main.runs m USING (run_id) WHERE "
      "(o.project, o.experiment) <> (m.project, m.experiment)"},
@@ -62,6 +63,27 @@ constexpr std::array<Check, 5> kChecks{{
     {"charge",
      "SELECT event_id FROM (SELECT o.* FROM other.charges o JOIN main.charges m USING (event_id) "
      "EXCEPT SELECT * FROM main.charges)"},
+    {"node",
+     "SELECT o.node_id FROM other.lineage_nodes o JOIN main.lineage_nodes m USING (node_id) WHERE "
+     "(o.label, o.user_name, o.cluster, o.attributes, o.created_at_ns) <> (m.label, m.user_name, "
+     "m.cluster, m.attributes, m.created_at_ns)"},
+    {"the edge",
+     "SELECT o.subject || ' ' || o.kind || ' ' || o.object FROM other.lineage_edges o JOIN "
+     "main.lineage_edges m USING (subject, kind, object) WHERE o.step IS NOT m.step"},
+    {"cost",
+     "SELECT event_id FROM (SELECT o.* FROM other.lineage_costs o JOIN main.lineage_costs m USING "
+     "(event_id) EXCEPT SELECT * FROM main.lineage_costs)"},
+    {"the status of",
+     "SELECT o.node_id FROM other.node_statuses o JOIN main.node_statuses m USING (node_id, "
+     "status, recorded_at_ns) WHERE (o.who, o.why) <> (m.who, m.why)"},
+    {"use",
+     "SELECT o.event_id FROM other.node_uses o JOIN main.node_uses m USING (event_id) WHERE "
+     "(o.node_id, o.quantity, o.unit) <> (m.node_id, m.quantity, m.unit)"},
+    {"value",
+     "SELECT o.value_id FROM other.business_values o JOIN main.business_values m USING (value_id) "
+     "WHERE (o.node_id, o.currency, o.amount_units, o.amount_picos, o.period, o.valid_from_ns, "
+     "o.valid_to_ns, o.source, o.who) <> (m.node_id, m.currency, m.amount_units, m.amount_picos, "
+     "m.period, m.valid_from_ns, m.valid_to_ns, m.source, m.who)"},
 }};
 
 #define FINOPS_TAKEN "WHERE attempt_id IN (SELECT attempt_id FROM taken) "
@@ -98,6 +120,30 @@ constexpr Sql kAccounts =
     "charged_units=excluded.charged_units, charged_picos=excluded.charged_picos, "
     "is_exhausted=excluded.is_exhausted WHERE excluded.epoch > accounts.epoch";
 
+// What people recorded. The edges come last: those that are new here are asked for cycles.
+constexpr std::array<Sql, 6> kLineage{
+    "INSERT INTO lineage_nodes SELECT * FROM other.lineage_nodes o WHERE true ORDER BY o.rowid "
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO lineage_costs SELECT * FROM other.lineage_costs o WHERE true ORDER BY o.rowid "
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO node_statuses (node_id, status, who, why, recorded_at_ns) SELECT node_id, status, "
+    "who, why, recorded_at_ns FROM other.node_statuses WHERE true ORDER BY status_number "
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO node_uses SELECT * FROM other.node_uses o WHERE true ORDER BY o.rowid "
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO business_values SELECT * FROM other.business_values o WHERE true ORDER BY o.rowid "
+    "ON CONFLICT DO NOTHING",
+    "INSERT INTO lineage_edges (subject, kind, object, step, recorded_at_ns) SELECT subject, kind, "
+    "object, step, recorded_at_ns FROM other.lineage_edges WHERE true ORDER BY edge_number "
+    "ON CONFLICT DO NOTHING"};
+
+// Cost that one ledger meters and the other was told of would count twice.
+constexpr Sql kMeteredAndRecorded =
+    "SELECT c.event_id FROM main.runs r JOIN main.lineage_costs c ON c.node_id = 'run:' || "
+    "r.run_id "
+    "UNION ALL SELECT c.event_id FROM main.attempts a JOIN main.lineage_costs c ON c.node_id = "
+    "'attempt:' || a.attempt_id LIMIT 1";
+
 }  // namespace
 
 std::int64_t SqliteLedger::insert_missing(Sql sql) {
@@ -115,6 +161,40 @@ void SqliteLedger::refuse_other_content() {
                                                    "nothing was merged");
     }
   }
+}
+
+std::int64_t SqliteLedger::merge_lineage() {
+  const std::int64_t last_edge =
+      database_->count("SELECT coalesce(max(edge_number), 0) FROM main.lineage_edges");
+  std::int64_t count = 0;
+  for (const Sql& sql : kLineage) {
+    count += insert_missing(sql);
+  }
+  {
+    Statement twice = database_->prepare(kMeteredAndRecorded);
+    if (twice.step()) {
+      detail::throw_error(ErrorCode::Conflict,
+                          "cost " + twice.text() +
+                              " was recorded in one ledger for work that the other one meters: it "
+                              "would count twice; nothing was merged");
+    }
+  }
+  std::vector<LineageEdge> edges;
+  {
+    Statement rows = database_->prepare(
+        "SELECT subject, kind, object FROM main.lineage_edges WHERE edge_number > ?");
+    rows << last_edge;
+    while (rows.step()) {
+      LineageEdge& edge = edges.emplace_back();
+      edge.subject = NodeId{rows.text()};
+      edge.kind = parse_edge_kind(rows.text());
+      edge.object = NodeId{rows.text()};
+    }
+  }
+  for (const LineageEdge& edge : edges) {
+    require_no_cycle(*database_, edge);
+  }
+  return count;
 }
 
 MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now) {
@@ -142,7 +222,8 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
     report.other_count += insert_missing(kOfAttempts.at(i));
   }
   insert_missing(kAccounts);
-  chain_missing(*database_, AuditOrigin::Merged);  // decisions: nothing else that is chained comes
+  report.other_count += merge_lineage();
+  chain_missing(*database_, AuditOrigin::Merged);  // of what is chained: decisions and lineage
   return report;
 }
 

@@ -1,11 +1,10 @@
 // upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
-// From 2 to 3: the audit chain.
+// From 2 to 3: the audit chain. From 3 to 4: what came from what.
 //
 // A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
 // one.
 #include <array>
 
-#include "ledger/audit.hpp"
 #include "ledger/schema.hpp"
 
 namespace finops::ledger {
@@ -112,6 +111,52 @@ CREATE TABLE audit_chain (
   previous_hash TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (kind, record_id)) STRICT;
 )sql";
 
+// Recorded lineage only: nesting, forks, retries and metered cost of runs are read from their own
+// tables. Edges and statuses have a number, since the audit chain names records by key and number.
+constexpr Sql kLineage = R"sql(
+CREATE TABLE lineage_nodes (
+  node_id TEXT PRIMARY KEY, label TEXT NOT NULL, user_name TEXT NOT NULL, cluster TEXT NOT NULL,
+  attributes TEXT NOT NULL, created_at_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE lineage_edges (
+  edge_number INTEGER PRIMARY KEY, subject TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL,
+  step INTEGER CHECK (step >= 0), recorded_at_ns INTEGER NOT NULL,
+  UNIQUE (subject, kind, object)) STRICT;
+CREATE INDEX lineage_edges_by_object ON lineage_edges (object, kind);
+CREATE TABLE lineage_costs (
+  event_id TEXT PRIMARY KEY, node_id TEXT NOT NULL, charge_category TEXT NOT NULL,
+  charge_class TEXT CHECK (charge_class = 'Correction'), currency TEXT NOT NULL,
+  billed_cost_units INTEGER NOT NULL,
+  billed_cost_picos INTEGER NOT NULL CHECK (abs(billed_cost_picos) <= 999999999999),
+  charge_period_start_ns INTEGER NOT NULL, charge_period_end_ns INTEGER NOT NULL,
+  CHECK (sign(billed_cost_units) * sign(billed_cost_picos) >= 0)) STRICT;
+CREATE INDEX lineage_costs_by_node ON lineage_costs (node_id);
+CREATE TABLE node_statuses (
+  status_number INTEGER PRIMARY KEY, node_id TEXT NOT NULL, status TEXT NOT NULL,
+  who TEXT NOT NULL, why TEXT NOT NULL, recorded_at_ns INTEGER NOT NULL,
+  UNIQUE (node_id, status, recorded_at_ns)) STRICT;
+CREATE TABLE node_uses (
+  event_id TEXT PRIMARY KEY, node_id TEXT NOT NULL,
+  quantity INTEGER NOT NULL CHECK (quantity >= 0), unit TEXT NOT NULL,
+  recorded_at_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE business_values (
+  value_id TEXT PRIMARY KEY, node_id TEXT NOT NULL, currency TEXT NOT NULL,
+  amount_units INTEGER NOT NULL,
+  amount_picos INTEGER NOT NULL CHECK (abs(amount_picos) <= 999999999999),
+  period TEXT NOT NULL, valid_from_ns INTEGER NOT NULL, valid_to_ns INTEGER NOT NULL,
+  source TEXT NOT NULL CHECK (source <> ''), who TEXT NOT NULL, recorded_at_ns INTEGER NOT NULL,
+  CHECK (sign(amount_units) * sign(amount_picos) >= 0)) STRICT;
+CREATE INDEX runs_by_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_by_fork ON runs (fork_of) WHERE fork_of IS NOT NULL;
+CREATE VIEW report_lineage AS
+SELECT subject, kind, object, step,
+  strftime('%Y-%m-%dT%H:%M:%SZ', nullif(recorded_at_ns, 0) / 1000000000, 'unixepoch')
+    AS recorded_at FROM lineage_edges;
+)sql";
+
+constexpr std::array<const char*, 6> kLineageTables{"lineage_nodes", "lineage_edges",
+                                                    "lineage_costs", "node_statuses",
+                                                    "node_uses",     "business_values"};
+
 }  // namespace
 
 void upgrade_schema_to_2(Database& database) {
@@ -123,13 +168,18 @@ void upgrade_schema_to_2(Database& database) {
   database.execute("PRAGMA user_version=2");
 }
 
-// What was written before the chain existed enters it as it is found, and is marked so: the chain
-// says nothing about the time before.
 void upgrade_schema_to_3(Database& database) {
   database.execute(kAuditChain);
   make_append_only(database, "audit_chain");
-  chain_missing(database, AuditOrigin::Upgraded);
   database.execute("PRAGMA user_version=3");
+}
+
+void upgrade_schema_to_4(Database& database) {
+  database.execute(kLineage);
+  for (const char* table : kLineageTables) {
+    make_append_only(database, table);
+  }
+  database.execute("PRAGMA user_version=4");
 }
 
 }  // namespace finops::ledger

@@ -143,7 +143,9 @@ NodeId experiment_node_id(std::string_view project, std::string_view experiment)
   return ledger_node_id(NodeKind::Experiment, escaped(project, '/') + "/" + escaped(experiment, 0));
 }
 
-NodeId run_node_id(const RunId& run_id) { return make_node_id(NodeKind::Run, run_id.str()); }
+NodeId run_node_id(const RunId& run_id) {
+  return ledger_node_id(NodeKind::Run, escaped(run_id.str(), 0));
+}
 
 NodeId attempt_node_id(const AttemptId& attempt_id) {
   return make_node_id(NodeKind::Attempt, attempt_id.str());

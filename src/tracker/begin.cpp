@@ -11,6 +11,7 @@
 #include "finops/base/error.hpp"
 #include "finops/detect/environment.hpp"
 #include "tracker/chain.hpp"
+#include "tracker/lineage_backlog.hpp"
 
 namespace finops::tracker {
 namespace {
@@ -205,6 +206,28 @@ void find_wanted_run(Start& start) {
   continue_run(start, found[0]);
 }
 
+// A fork's step is a sentence of its own, and so is a fork whose run the ledger cannot take now:
+// whoever registers the run later from its page does not know of it.
+void note_fork(Start& start) {
+  const RunRecord& run = start.run;
+  if (!run.fork_of.empty() && (start.options.fork_step.has_value() || start.ledger == nullptr)) {
+    start.begun.lineage.push_back({run_node_id(run.run_id), EdgeKind::ForkedFrom,
+                                   run_node_id(run.fork_of), start.options.fork_step,
+                                   start.now.utc});
+  }
+}
+
+void write_lineage(Start& start) {
+  LineageRecords records;
+  records.edges = start.begun.lineage;
+  try {
+    start.ledger->add_lineage(records);
+    start.begun.lineage.clear();
+  } catch (const Error& error) {
+    start.warn(std::string("the fork's step is not in the ledger yet: ") + error.what());
+  }
+}
+
 void find_run(Start& start) {
   const RunOptions& options = start.options;
   RunRecord& run = start.run;
@@ -240,6 +263,7 @@ void find_run(Start& start) {
     run.fork_of = RunId{options.fork_of};
     run.tags = options.tags;
     run.created_at = start.now.utc;
+    note_fork(start);
   }
   run.project = options.project;
   run.experiment = options.experiment;
@@ -387,6 +411,15 @@ void check_options(const RunOptions& options) {
                                            *options.max_duration <= kLongestDuration),
                  ErrorCode::InvalidArgument,
                  "max_duration must be above zero and at most 366 days; leave it out for no limit");
+  FINOPS_REQUIRE(!options.fork_step || !options.fork_of.empty(), ErrorCode::InvalidArgument,
+                 "fork_step is a step of another run; give it as fork_of=");
+  FINOPS_REQUIRE(options.fork_step.value_or(0) >= 0, ErrorCode::InvalidArgument,
+                 "fork_step must be 0 or more, not " +
+                     std::to_string(options.fork_step.value_or(0)));
+  FINOPS_REQUIRE(options.fork_of.empty() || options.fork_of != options.parent,
+                 ErrorCode::InvalidArgument,
+                 "a run cannot fork from the run that it is a part of (" + options.fork_of +
+                     "): each would need the other; leave out parent= or fork_of=");
   budget::check_terms(options.lease_terms);
 }
 
@@ -398,6 +431,7 @@ BegunAttempt begin(const RunOptions& options, bool is_command, const RunId& want
   open_store(start);
   if (start.ledger != nullptr) {
     settle_what_others_left(start);
+    take_in_lineage(start.home->path, *start.ledger, start.begun.warnings);
   }
   find_price(start);
   find_budget(start);
@@ -415,6 +449,9 @@ BegunAttempt begin(const RunOptions& options, bool is_command, const RunId& want
       }
       start.warn(std::string("the run goes on without a ledger: ") + error.what());
     }
+  }
+  if (start.ledger != nullptr && !start.begun.lineage.empty()) {
+    write_lineage(start);
   }
   return std::move(start.begun);
 }

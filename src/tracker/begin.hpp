@@ -30,6 +30,7 @@ struct BegunAttempt {
   std::optional<AttemptAccount> account;
   std::optional<Money> earlier_cost;  ///< of the run's earlier attempts
   std::optional<CheckpointRecord> resume_from;
+  std::vector<LineageEdge> lineage;  ///< what the ledger could not take yet
   std::vector<std::string> warnings;
 };
 

@@ -59,10 +59,10 @@ tracker::BegunAttempt begin_or_attach(const RunOptions& options) {
 std::unique_ptr<Run> Run::start(const RunOptions& options) {
   tracker::BegunAttempt begun = begin_or_attach(options);
   tracker::share_page(begun.page);
-  return std::unique_ptr<Run>(new Run(std::move(begun)));
+  return std::unique_ptr<Run>(new Run(std::move(begun), options.fail_open));
 }
 
-Run::Run(tracker::BegunAttempt begun)
+Run::Run(tracker::BegunAttempt begun, bool fail_open)
     : page_(std::move(begun.page)),
       owner_mark_(&mark_.value()),
       process_(&page_->page().process),
@@ -70,6 +70,7 @@ Run::Run(tracker::BegunAttempt begun)
       group_(&page_->page().group),
       home_path_(std::move(begun.home_path)),
       ledger_path_(std::move(begun.ledger_path)),
+      fail_open_(fail_open),
       is_attached_(begun.is_attached),
       is_group_(begun.is_group),
       group_name_(std::move(begun.group_name)),
@@ -78,6 +79,7 @@ Run::Run(tracker::BegunAttempt begun)
       earlier_cost_(begun.earlier_cost),
       resume_from_(std::move(begun.resume_from)),
       account_(std::move(begun.account)),
+      unwritten_lineage_(std::move(begun.lineage)),
       warnings_(std::move(begun.warnings)) {
   const budget::LeaseTerms terms = agent::lease_terms_of(page_->info());
   lease_ = account_.has_value()
@@ -241,6 +243,7 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
     }
     account_ = agent::settle_and_renew(*ledger, info(), *account_, elapsed, now.utc);
     agent::import_checkpoint(*ledger, info(), page_->page());
+    write_lineage(*ledger);
     lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                                 agent::lease_terms_of(info()));
     ledger_failure_count_ = 0;
@@ -375,6 +378,7 @@ void Run::finish(RunStatus status, const std::string& reason) noexcept {
   ended_after_ = SystemClock{}.now().boot - info().started_at.boot;
   const bool is_last = page_->drop_user();
   try {
+    leave_lineage();
     if (is_last) {
       conclude(status, reason);
     }

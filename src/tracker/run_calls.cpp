@@ -34,6 +34,7 @@ void Run::commit() {
   account_ =
       agent::settle_and_renew(*ledger, info(), account, now.boot - info().started_at.boot, now.utc);
   agent::import_checkpoint(*ledger, info(), page_->page());
+  write_lineage(*ledger);
   lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                               agent::lease_terms_of(info()));
 }

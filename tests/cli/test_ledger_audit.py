@@ -17,6 +17,16 @@ def _database() -> pathlib.Path:
     return pathlib.Path(os.environ["FINOPS_HOME"]) / "ledger.db"
 
 
+_LINEAGE_TABLES = (
+    "lineage_nodes",
+    "lineage_edges",
+    "lineage_costs",
+    "node_statuses",
+    "node_uses",
+    "business_values",
+)
+
+
 def _drop_triggers(database: sqlite3.Connection) -> list[str]:
     rows = list(database.execute("SELECT name, sql FROM sqlite_schema WHERE type='trigger'"))
     for name, _ in rows:
@@ -56,10 +66,15 @@ def test_a_forged_approval_is_named_and_a_chain_written_anew_is_shown_by_the_not
     assert any(f"(ruling {asked['request_id']})" in problem for problem in report["problems"])
     with database:  # what docs/ledger.md says that the owner of the file can do
         _drop_triggers(database)
-        database.execute("DROP TABLE audit_chain")
+        newer = [*_LINEAGE_TABLES, "audit_chain"]
+        database.execute("DROP VIEW report_lineage")
+        for table in newer:
+            database.execute(f"DROP TABLE {table}")
+        for index in ("runs_by_parent", "runs_by_fork"):
+            database.execute(f"DROP INDEX {index}")
         database.execute("PRAGMA user_version=2")
         for sql in triggers:
-            if "audit_chain" not in sql:
+            if not any(f" ON {table} " in sql for table in newer):
                 database.execute(sql)
     database.close()
     open_ledger()

@@ -71,6 +71,23 @@ class LineageBuilder {
                                 .recorded_at = recorded_at});
     return *this;
   }
+  LineageBuilder& use(std::string_view node_id, std::int64_t quantity, std::string_view unit) {
+    records.uses.push_back({.event_id = EventId{"use-" + std::to_string(++event_count_)},
+                            .node_id = id(node_id),
+                            .quantity = quantity,
+                            .unit = std::string(unit)});
+    return *this;
+  }
+  LineageBuilder& value(std::string_view node_id, std::string_view amount, ValuePeriod period,
+                        UtcTime valid_from) {
+    records.values.push_back({.value_id = EventId{"value-" + std::to_string(++event_count_)},
+                              .node_id = id(node_id),
+                              .amount = Money::parse(amount),
+                              .period = period,
+                              .valid_from = valid_from,
+                              .source = "A/B test"});
+    return *this;
+  }
   LineageBuilder& unpriced(std::string_view node_id) {
     records.unpriced.push_back(id(node_id));
     return *this;

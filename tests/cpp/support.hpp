@@ -266,6 +266,44 @@ inline BudgetRequest example_request(const std::string& id, const std::string& b
   return request;
 }
 
+/// One record of each kind: what people say of a model that nobody tracked here.
+inline LineageRecords example_lineage() {
+  LineageRecords records;
+  records.nodes.push_back({.node_id = NodeId{"model:m"},
+                           .label = "M",
+                           .user_name = "ada",
+                           .cluster = "east",
+                           .attributes = R"({"seed":7})",
+                           .created_at = example_time()});
+  records.edges.push_back({NodeId{"run:old"}, EdgeKind::Produced, NodeId{"model:m"}, 100,
+                           example_time()});
+  records.costs.push_back({.event_id = EventId{"c1"},
+                           .node_id = NodeId{"run:old"},
+                           .billed_cost = usd("24.5"),
+                           .charge_period_start = example_time() - std::chrono::hours{1},
+                           .charge_period_end = example_time()});
+  records.statuses.push_back({.node_id = NodeId{"run:old"},
+                              .status = "FAILED",
+                              .who = "ada",
+                              .why = "out of memory",
+                              .recorded_at = example_time()});
+  records.uses.push_back({.event_id = EventId{"u1"},
+                          .node_id = NodeId{"model:m"},
+                          .quantity = 12,
+                          .unit = "requests",
+                          .recorded_at = example_time()});
+  records.values.push_back({.value_id = EventId{"v1"},
+                            .node_id = NodeId{"model:m"},
+                            .amount = usd("50000"),
+                            .period = ValuePeriod::Month,
+                            .valid_from = example_time(),
+                            .valid_to = example_time() + std::chrono::hours{24},
+                            .source = "A/B test",
+                            .who = "ada",
+                            .recorded_at = example_time()});
+  return records;
+}
+
 /// The static part of a page of the calling process, started at `now`.
 inline pulse::PageInfo example_page(const std::string& run_id, const ClockReading& now) {
   pulse::PageInfo info;

@@ -6,9 +6,9 @@
 #include <set>
 #include <vector>
 
+#include "cost_graph_support.hpp"
 #include "finops/base/error.hpp"
 #include "finops/genealogy/cost_graph.hpp"
-#include "genealogy_support.hpp"
 
 namespace finops::genealogy {
 namespace {
@@ -125,10 +125,9 @@ TEST(CostGraph, RefusesWhatComesLastAndNothingForARefusedEdge) {
   graph.add_nodes(3);
   const std::vector<Need> needs{{0, 1}, {1, 0}, {1, 2}, {2, 0}, {0, 2}, {1, 0}};
   const std::vector<RefusedNeed> refused = graph.add_needs(needs);
-  std::vector<std::size_t> positions;
-  for (const RefusedNeed& need : refused) {
-    positions.push_back(need.position);
-  }
+  std::vector<std::size_t> positions(refused.size());
+  std::transform(refused.begin(), refused.end(), positions.begin(),
+                 [](const RefusedNeed& need) { return need.position; });
   // 0 needs 1 needs 2; then 2 needs 0 closes a cycle, and 0 needs 2 does not.
   EXPECT_EQ(positions, (std::vector<std::size_t>{1, 3, 5}));
   EXPECT_EQ(graph.edge_count(), 3U);

@@ -91,11 +91,16 @@ class LedgerAudit : public ::testing::Test {
 
   /// Writes all hashes anew, as somebody would who has read docs/ledger.md: no fault is left.
   void write_chain_anew() {
-    tamper("DROP TABLE audit_chain; UPDATE budget_rulings SET who = who; PRAGMA user_version=2");
+    tamper(kBackToVersion2);
     open();
   }
 
   static constexpr std::int64_t kCount = 19;  ///< records that `fill` chains
+  static constexpr const char* kBackToVersion2 =
+      "DROP TABLE audit_chain; DROP TABLE lineage_nodes; DROP VIEW report_lineage; "
+      "DROP TABLE lineage_edges; DROP TABLE lineage_costs; DROP TABLE node_statuses; "
+      "DROP TABLE node_uses; DROP TABLE business_values; DROP INDEX runs_by_parent; "
+      "DROP INDEX runs_by_fork; UPDATE budget_rulings SET who = who; PRAGMA user_version=2";
   static constexpr const char* kTrigger = "SELECT sql FROM sqlite_schema WHERE type='trigger'";
   TempDir folder_;
   std::string path_ = folder_ / "ledger.db";
@@ -341,7 +346,7 @@ TEST_F(LedgerAudit, MergedDecisionsEnterTheChainOnce) {
 // Goal: a file from before the chain is chained as it is found, and says so. Method: a ledger is
 // taken back to version 2, then opened.
 TEST_F(LedgerAudit, AnUpgradeChainsWhatItFinds) {
-  tamper("DROP TABLE audit_chain; UPDATE budget_rulings SET who = who; PRAGMA user_version=2");
+  tamper(kBackToVersion2);
   EXPECT_EQ(code_of([&] { (void)open_ledger(path_, {.read_only = true}); }), "UnsupportedSchema");
   const VerifyReport report = open()->verify();
   EXPECT_TRUE(report.is_clean()) << report.problems.at(0);

@@ -1,6 +1,7 @@
 // test_ledger_merge.cpp - ledgers of several hosts become one; an older file is upgraded.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -47,6 +48,22 @@ class LedgerMerge : public ::testing::Test {
 
   MergeReport merge(const std::string& into, const std::string& from) {
     return open(into)->merge(folder_ / (from + ".db"), example_time());
+  }
+
+  /// Where an older finops made its ledger.
+  std::string make_empty_file() {
+    const std::string path = folder_ / "old.db";
+    std::ofstream(path).close();
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
+    return path;
+  }
+
+  /// The steps up to version 3, in a transaction that the test commits.
+  static void make_version_3(ledger::Database& database) {
+    database.execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
+    ledger::create_schema_1(database);
+    ledger::upgrade_schema_to_2(database);
+    ledger::upgrade_schema_to_3(database);
   }
 
   PriceRow price_ = example_price("24 USD");
@@ -138,14 +155,114 @@ TEST_F(LedgerMerge, CopiesAWholeFile) {
   EXPECT_EQ(open("node1")->merge(folder_ / "copy#1?.db", example_time()).attempt_count, 1);
 }
 
+// Goal: what people recorded comes along once, and enters the audit chain. Method: two ledgers with
+// some of it in common, merged twice.
+TEST_F(LedgerMerge, BringsLineageOnce) {
+  LineageRecords first = example_lineage();
+  first.uses.clear();
+  open("node1")->add_lineage(first);
+  LineageRecords second = example_lineage();
+  second.edges.push_back({NodeId{"run:b"}, EdgeKind::Read, NodeId{"model:m"}, {}, {}});
+  second.edges[0].recorded_at += seconds{1};
+  open("node2")->add_lineage(second);
+  EXPECT_EQ(merge("node1", "node2").other_count, 2) << "an edge and a use";
+  EXPECT_EQ(merge("node1", "node2").other_count, 0);
+  const LineageRecords merged = open("node1")->lineage(UtcTime::max());
+  EXPECT_EQ(merged.edges.size(), 2U);
+  EXPECT_EQ(merged.edges[0], first.edges[0]);
+  EXPECT_EQ(merged.nodes, second.nodes);
+  EXPECT_EQ(merged.costs, second.costs);
+  EXPECT_EQ(merged.statuses, second.statuses);
+  EXPECT_EQ(merged.uses, second.uses);
+  EXPECT_EQ(merged.values, second.values);
+  EXPECT_TRUE(open("node1")->verify().is_clean());
+}
+
+// Goal: lineage that does not fit is refused, and nothing was merged. Method: other content of each
+// kind, a cycle that only both ledgers together make, cost that the other one meters.
+TEST_F(LedgerMerge, RefusesLineageThatDoesNotFit) {
+  int number = 0;
+  const auto refusal = [&](auto change) {
+    const std::string host = "other" + std::to_string(++number);
+    LineageRecords records = example_lineage();
+    change(records);
+    records.nodes.push_back({.node_id = NodeId{"dataset:new"}});
+    open(host)->add_lineage(records);
+    const std::string code = code_of([&] { merge("node1", host); });
+    EXPECT_EQ(open("node1")->lineage(UtcTime::max()).nodes.size(), 1U);
+    return code;
+  };
+  open("node1")->add_lineage(example_lineage());
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.nodes[0].label = "N"; }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.edges[0].step.reset(); }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.costs[0].is_correction = true; }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.statuses[0].why = "?"; }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.uses[0].quantity = 1; }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.values[0].source = "?"; }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) {
+              it.edges[0] = {NodeId{"run:old"}, EdgeKind::Read, NodeId{"model:m"}, {}, {}};
+            }),
+            "InvalidArgument");
+  run_on("metered", "old", "o-1", minutes{10}, true);
+  EXPECT_EQ(code_of([&] { merge("node1", "metered"); }), "Conflict");
+  EXPECT_TRUE(open("node1")->runs({}).empty());
+}
+
+// Goal: the parts of a run on several hosts are no retries of each other, those of one host are.
+// Method: two hosts at once, then a second attempt on the first.
+TEST_F(LedgerMerge, ToldApartPartsAndRetries) {
+  run_on("node1", "shared", "a1", minutes{10}, true);
+  run_on("node1", "shared", "a2", minutes{10}, false);
+  run_on("node2", "shared", "b1", minutes{10}, false);
+  merge("node1", "node2");
+  std::vector<std::string> retries;
+  for (const LineageEdge& edge : open("node1")->lineage(UtcTime::max()).edges) {
+    if (edge.kind == EdgeKind::RetriedAs) {
+      retries.push_back(sentence(edge));
+    }
+  }
+  EXPECT_EQ(retries, std::vector<std::string>{"attempt:a1 retried_as attempt:a2"});
+}
+
+// Goal: a ledger of version 3 goes on as version 4, and an edge may name its old runs. Method: a
+// file taken through the old steps only.
+TEST_F(LedgerMerge, UpgradesVersion3) {
+  const std::string path = make_empty_file();
+  {
+    ledger::Database database(path, false);
+    make_version_3(database);
+    database.execute(
+        "INSERT INTO runs VALUES ('run1','vision','resnet','','ada',NULL,'run0','{}',0); COMMIT");
+  }
+  EXPECT_EQ(code_of([&] { (void)open_ledger(path, {.read_only = true}); }), "UnsupportedSchema");
+  const std::unique_ptr<Ledger> ledger = open_ledger(path, {});
+  ledger->add_lineage(example_lineage());
+  EXPECT_EQ(ledger->lineage(UtcTime::max()).edges.size(), 4U);
+  const VerifyReport report = ledger->verify();
+  EXPECT_TRUE(report.is_clean()) << report.problems.at(0);
+}
+
+// Goal: what the audit chain of version 3 did not name is not let in by an upgrade. Method: a
+// decision put in behind its back.
+TEST_F(LedgerMerge, AnUpgradeFromVersion3ChainsNothing) {
+  const std::string path = make_empty_file();
+  {
+    ledger::Database database(path, false);
+    make_version_3(database);
+    database.execute(
+        "INSERT INTO budgets VALUES ('b','experiment',NULL,'lifetime','USD',1,'ada',0); "
+        "INSERT INTO budget_requests VALUES ('r','b',NULL,1,0,'eve','',0,0); COMMIT");
+  }
+  const std::vector<std::string> problems = open_ledger(path, {})->verify().problems;
+  EXPECT_TRUE(std::ranges::any_of(problems, [](const std::string& problem) {
+    return problem.find("request r is not in it") != std::string::npos;
+  }));
+}
+
 // Goal: a ledger of version 1 goes on as version 2 with its balances and open leases. Method: a
 // file made by version 1's SQL with a budget, an open attempt and its lease.
 TEST_F(LedgerMerge, UpgradesVersion1) {
-  const std::string path = folder_ / "old.db";
-  {
-    std::ofstream file(path);
-  }
-  std::filesystem::permissions(path, std::filesystem::perms(0600));
+  const std::string path = make_empty_file();
   {
     ledger::Database database(path, false);
     database.execute("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");

@@ -59,6 +59,7 @@ class LedgerSqlite : public ::testing::Test {
     ledger->add_delivery({.channel = "mail", .state = "SENT"});
     const TelemetryWindow window{.attempt_id = attempt.attempt_id, .sample_count = 1};
     ledger->add_telemetry({&window, 1});
+    ledger->add_lineage(example_lineage());
     const std::string other_path = folder_ / "other.db";
     const std::unique_ptr<Ledger> other = open_ledger(other_path, {});
     other->add_run(example_run("run2"));
@@ -101,8 +102,15 @@ TEST_F(LedgerSqlite, ForbidsChangingTheJournal) {
   for (const char* name : ledger::journal_tables()) {
     const std::string table(name);
     const std::string column = [&]() -> std::string {
-      if (table == "charges" || table == "budget_lines") {
+      if (table == "charges" || table == "budget_lines" || table == "lineage_costs" ||
+          table == "node_uses") {
         return "event_id";
+      }
+      if (table == "lineage_nodes" || table == "node_statuses" || table == "business_values") {
+        return "node_id";
+      }
+      if (table == "lineage_edges") {
+        return "subject";
       }
       if (table == "runs") {
         return "run_id";
@@ -195,6 +203,17 @@ TEST_F(LedgerSqlite, VerifyFindsWhatWasTamperedWith) {
       {"usage", "UPDATE usage SET to_ns=to_ns-1 WHERE sequence=1", "leaves a gap"},
       {"usage", "DELETE FROM usage WHERE sequence=1", "leaves a gap"},
       {"settlements", "DELETE FROM settlements", "attempt a1: is SETTLED"},
+      {"lineage_nodes", "UPDATE lineage_nodes SET user_name='eve'", "(node model:m) was changed"},
+      {"lineage_edges", "UPDATE lineage_edges SET object='model:n'",
+       "(edge run:old/1) was changed"},
+      {"lineage_edges", "INSERT INTO lineage_edges VALUES (2,'run:a','read','dataset:d',NULL,0)",
+       "edge run:a/2 is not in it"},
+      {"lineage_costs", "UPDATE lineage_costs SET billed_cost_units=1", "(cost c1) was changed"},
+      {"lineage_costs", "DELETE FROM lineage_costs", "(cost c1) was deleted"},
+      {"node_statuses", "UPDATE node_statuses SET status='FINISHED'",
+       "(status run:old/1) was changed"},
+      {"node_uses", "UPDATE node_uses SET quantity=1000", "(use u1) was changed"},
+      {"business_values", "UPDATE business_values SET amount_units=1", "(value v1) was changed"},
   };
   for (const Case& c : cases) {
     std::filesystem::remove_all(folder_.path());

@@ -173,22 +173,22 @@ TEST_F(Security, RefusesAHomeThatOthersCanWrite) {
   EXPECT_TRUE(agent.tick().warnings.empty()) << "it goes on once the rights are right";
 }
 
-// Goal: a home may be a link to a folder of ours, and has one path then; a link to elsewhere, to
-// nothing or to a file is refused. Method: one link, pointed at each.
-TEST_F(Security, FollowsALinkToAHomeOfOurs) {
+// Goal: a link in the place of the home is refused, wherever it leads and however it is written;
+// links above it are followed, and the home has one path then. Method: one link, pointed at each.
+TEST_F(Security, RefusesALinkInThePlaceOfTheHome) {
   const std::string link = folder_ / "link";
-  fs::create_symlink(home_.path, link);
-  EXPECT_EQ(open_home(link).path, home_.path);
-  EXPECT_EQ(open_home(folder_ / "./home/../link").path, home_.path);
-  chmod(home_.path.c_str(), 0770);
-  EXPECT_EQ(code_of([&] { (void)open_home(link); }), "PermissionDenied");
-  chmod(home_.path.c_str(), 0700);
-  for (const std::string& target : {victim_, outside_ / "nothing"}) {
-    fs::remove(link);
+  for (const std::string& target : {home_.path, victim_, outside_ / "nothing"}) {
     fs::create_symlink(target, link);
-    EXPECT_EQ(code_of([&] { (void)open_home(link); }), "PermissionDenied") << target;
+    for (const std::string& path : {link, link + "/", link + "/.", folder_ / "./x/../link"}) {
+      EXPECT_EQ(code_of([&] { (void)open_home(path); }), "PermissionDenied") << path;
+      EXPECT_EQ(code_of([&] { (void)check_readable_home(path); }), "PermissionDenied") << path;
+    }
+    fs::remove(link);
   }
   EXPECT_FALSE(fs::exists(outside_ / "nothing"));
+  fs::create_symlink(folder_.path(), outside_ / "above");
+  EXPECT_EQ(open_home(outside_ / "above/home").path, home_.path);
+  EXPECT_EQ(check_readable_home(outside_ / "above/home"), home_.path);
 }
 
 // Goal: a live folder that is a link is refused, at the start and when it becomes one while a guard

@@ -38,11 +38,26 @@ void fill(Ledger& ledger) {
   request.requested_at = kNow;
   ledger.add_request(request);
   (void)ledger.rule_request(request.request_id, true, "ada", "", kNow);
+  LineageRecords lineage;
+  lineage.nodes.push_back({.node_id = NodeId{"model:m"}, .created_at = kNow});
+  lineage.edges.push_back({NodeId{"run:run1"}, EdgeKind::Produced, NodeId{"model:m"}, 7, kNow});
+  lineage.edges.push_back({NodeId{"run:run2"}, EdgeKind::ForkedFrom, NodeId{"run:run1"}, 7, kNow});
+  lineage.costs.push_back({.event_id = EventId{"c"},
+                           .node_id = NodeId{"job:j"},
+                           .billed_cost = Money::parse("5 USD")});
+  lineage.statuses.push_back({.node_id = NodeId{"job:j"}, .status = "FAILED", .recorded_at = kNow});
+  lineage.uses.push_back({.event_id = EventId{"u"}, .node_id = NodeId{"model:m"}, .quantity = 5});
+  lineage.values.push_back({.value_id = EventId{"v"},
+                            .node_id = NodeId{"model:m"},
+                            .amount = Money::parse("5 USD"),
+                            .source = "test"});
+  ledger.add_lineage(lineage);
   for (const char* name : {"run1", "run2"}) {
     RunRecord run;
     run.run_id = RunId{name};
     run.project = "v";
     run.experiment = "r";
+    run.fork_of = RunId{run.run_id == RunId{"run2"} ? "run1" : ""};
     run.tags = R"({"a": 1})";
     run.created_at = kNow;
     ledger.add_run(run);
@@ -134,7 +149,8 @@ std::string value_of(fuzz::Bytes& bytes) {
     case 1:
       return "'" +
              bytes.one_of({"", "x", "OPEN", "SUSPECT", "SETTLED", "SPENT", "EUR", "7", "run1-1",
-                           "month@Nowhere", "50,x", "experiment:v/r"}) +
+                           "month@Nowhere", "50,x", "experiment:v/r", "run:run1", "model:m",
+                           "produced", "model:", "run1"}) +
              "'";
     case 2: {
       std::string text = bytes.text(16);
@@ -160,7 +176,7 @@ void forge(fuzz::Bytes& bytes, const std::string& path) {
       case 0: forger.run("DELETE FROM " + table); break;
       case 1: forger.run("ALTER TABLE " + table + " RENAME COLUMN " + column + " TO other"); break;
       case 2: forger.run("DROP TABLE " + table); break;
-      case 3: forger.run("PRAGMA user_version=" + std::to_string(bytes.byte() % 4)); break;
+      case 3: forger.run("PRAGMA user_version=" + std::to_string(bytes.byte() % 5)); break;
       default: forger.run("UPDATE " + table + " SET " + column + "=" + value);
     }
   }
@@ -187,6 +203,14 @@ void read_all(Ledger& ledger) {
   fuzz::is_allowed([&] { (void)ledger.user_prices(); });
   fuzz::is_allowed([&] { (void)ledger.notices(0, 100); });
   fuzz::is_allowed([&] { (void)ledger.telemetry(AttemptId{"run1-1"}); });
+  for (const UtcTime as_of : {UtcTime::max(), kNow}) {
+    fuzz::is_allowed([&] {
+      for (const LineageEdge& edge : ledger.lineage(as_of).edges) {
+        (void)parse_node_id(edge.subject.str());
+        (void)parse_node_id(edge.object.str());
+      }
+    });
+  }
   fuzz::is_allowed([&] { (void)ledger.verify(); });
 }
 
@@ -203,6 +227,11 @@ void write_all(Ledger& ledger) {
     (void)ledger.settle_suspect(AttemptId{"run1-1"}, SuspectOutcome::Spent, "ada", kNow);
   });
   fuzz::is_allowed([&] { (void)ledger.expire_requests(kNow); });
+  fuzz::is_allowed([&] {
+    LineageRecords records;
+    records.edges.push_back({NodeId{"run:run2"}, EdgeKind::Read, NodeId{"model:m"}, {}, kNow});
+    ledger.add_lineage(records);
+  });
   fuzz::is_allowed([&] {
     (void)ledger.close({.attempt_id = open,
                         .epoch = ledger.account(open).epoch,

@@ -162,12 +162,19 @@ def live_is_a_link(home: pathlib.Path) -> None:
     (home / "live").symlink_to(home.parent / "elsewhere")
 
 
+def link_to_another(home: pathlib.Path) -> None:
+    (home.parent / "elsewhere").mkdir(mode=0o700)
+    home.symlink_to(home.parent / "elsewhere")
+
+
 def live_is_a_file(home: pathlib.Path) -> None:
     home.mkdir(mode=0o700)
     (home / "live").write_text("", encoding="utf-8")
 
 
-@pytest.mark.parametrize("spoil", [as_file, group_writable, live_is_a_link, live_is_a_file])
+@pytest.mark.parametrize(
+    "spoil", [as_file, group_writable, link_to_another, live_is_a_link, live_is_a_file]
+)
 def test_an_unsafe_home_is_not_used(
     start: Start, home: pathlib.Path, spoil: Callable[[pathlib.Path], None]
 ) -> None:

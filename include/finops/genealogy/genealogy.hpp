@@ -206,6 +206,8 @@ class Genealogy {
   /// The outermost run or job that a node is nested in, or the node itself; of several, the least
   /// by id.
   [[nodiscard]] NodeIndex whole_of(NodeIndex node) const;
+  /// The node and all that is nested in it, however deep; in no stated order.
+  [[nodiscard]] std::vector<NodeIndex> parts_of(NodeIndex node) const;
   /// Models and endpoints that are not RETIRED, without the models that are deployed as such an
   /// endpoint: there the endpoint stands for both. By id.
   [[nodiscard]] std::vector<NodeIndex> surviving_results() const;

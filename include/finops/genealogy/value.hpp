@@ -32,7 +32,9 @@ struct NodeValue {
   /// Value of the results that came from it (itself included), all of it: what it led to. Several
   /// nodes lead to the same value, so these do not add up.
   ValueAmount led_to;
-  /// Its part of that value, with its parts: under each rule these add up.
+  /// Its share of that value. Of work, a project or an experiment: with all that is nested in it;
+  /// under each rule the credits of all outermost runs and jobs add up to the value. Of a dataset,
+  /// checkpoint, model or endpoint, which is made by work: of all the work behind it.
   ValueRange credit;
   std::vector<NodeId> results;  ///< that have a value and came from it
 };

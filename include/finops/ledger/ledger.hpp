@@ -22,6 +22,7 @@
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
 #include "finops/record/decision.hpp"
+#include "finops/record/lineage.hpp"
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
 #include "finops/record/telemetry.hpp"
@@ -161,9 +162,24 @@ class Ledger {
   /// Of one attempt, oldest first.
   [[nodiscard]] virtual std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) = 0;
 
-  /// Brings the runs of another ledger file in: what ran, what it cost, what was decided. Budgets,
-  /// requests and notices stay where they are. Merging again brings only what is new. A run on
-  /// several hosts becomes one run with the attempts of all. All or nothing.
+  /// Records what came from what, all or nothing. The same again is a no-op. Throws
+  /// Error(Conflict) on other content under a known id (of an edge: its sentence; of a status: its
+  /// node, name and time), on a node that is a run or an attempt of this ledger, and on a cost of
+  /// one: it is metered here. Throws Error(InvalidArgument) on a record that is not valid, on a
+  /// sentence that makes no sense, and on an edge that closes a cycle with what the ledger holds:
+  /// the message names the path. `unpriced` must be empty: only a ledger's own work can be.
+  virtual void add_lineage(const LineageRecords& records) = 0;
+  /// All that a genealogy is built from: what add_lineage recorded, and this ledger's projects,
+  /// experiments, runs, attempts and checkpoints with metered cost, nesting, forks and retries.
+  /// One snapshot. As of `as_of` (exclusive; UtcTime::max(): all): what was recorded, created or
+  /// started before, and cost whose period ended by then; what has no time is always there.
+  /// A run's nodes and costs are the ledger's word even if somebody recorded others.
+  [[nodiscard]] virtual LineageRecords lineage(UtcTime as_of) = 0;
+
+  /// Brings the runs of another ledger file in: what ran, what it cost, what was decided, and what
+  /// people recorded of its lineage. Budgets, requests and notices stay where they are. Merging
+  /// again brings only what is new. A run on several hosts becomes one run with the attempts of
+  /// all. All or nothing; an edge that closes a cycle here is an Error(InvalidArgument).
   /// Throws Error(Conflict) if the same id means something else there, Error(UnsupportedSchema).
   virtual MergeReport merge(const std::string& other_path, UtcTime now) = 0;
   /// Writes one whole, consistent file to `path`, as of now, for `merge` on another host. A ledger

@@ -59,9 +59,9 @@ inline constexpr std::size_t kLongestNodeId = 512;
 /// Throws Error(InvalidArgument), as make_node_id.
 [[nodiscard]] NodeId parse_node_id_or(NodeKind default_kind, std::string_view text);
 
-/// The ids of what a ledger holds. Projects and experiments may have any name: what make_node_id
-/// refuses is written as %XX, as is a '/' in a project's name; a name that is too long is cut and
-/// ends in a hash. Two names never give one id.
+/// The ids of what a ledger holds. Projects, experiments and what a run names as its parent may be
+/// any text: what make_node_id refuses is written as %XX, as is a '/' in a project's name; a name
+/// that is too long is cut and ends in a hash. Two names never give one id.
 [[nodiscard]] NodeId project_node_id(std::string_view project);
 [[nodiscard]] NodeId experiment_node_id(std::string_view project, std::string_view experiment);
 [[nodiscard]] NodeId run_node_id(const RunId& run_id);
@@ -176,7 +176,7 @@ struct BusinessValue {
 
 /// The most bytes of a label, a reason, a source and the like, and of a node's attributes.
 inline constexpr std::size_t kLongestLineageText = 4'096;
-inline constexpr std::size_t kLongestAttributes = 256 * 1'024;
+inline constexpr std::size_t kLongestAttributes = 262'144;
 /// The one form of a JSON object: keys sorted, no blanks, so that equal attributes are equal texts.
 /// Throws Error(InvalidArgument) if it is no JSON object, is too long or nested too deep, or has a
 /// key twice.

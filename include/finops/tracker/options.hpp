@@ -3,6 +3,7 @@
 // Owns: RunOptions. Invariant: nothing about money has a default.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,12 +17,13 @@ struct RunOptions {
   std::string project;     ///< required, up to 127 bytes, no '/'
   std::string experiment;  ///< required, up to 127 bytes: no experiment, no GPU
   std::string name;
-  std::optional<Money> budget;      ///< of the experiment; created if there is none
-  bool is_hard_budget = true;       ///< hard: pause at the limit; soft: warn and go on
-  std::string resources;            ///< "8xH100"; empty: not stated
-  std::string price;                ///< "24 USD/h", "3 USD/gpu/h"; empty: from the price book
-  std::string parent;               ///< run id
-  std::string fork_of;              ///< run id
+  std::optional<Money> budget;            ///< of the experiment; created if there is none
+  bool is_hard_budget = true;             ///< hard: pause at the limit; soft: warn and go on
+  std::string resources;                  ///< "8xH100"; empty: not stated
+  std::string price;                      ///< "24 USD/h", "3 USD/gpu/h"; empty: from the price book
+  std::string parent;                     ///< run id
+  std::string fork_of;                    ///< run id
+  std::optional<std::int64_t> fork_step;  ///< the step of `fork_of` that this run began from
   std::string resume;               ///< run id, or "auto": the newest paused run of the same name
   bool is_long_running = false;     ///< exempt from the silence rule
   std::string long_running_reason;  ///< required with is_long_running

@@ -104,6 +104,19 @@ class Run {
   /// Announces up to `span` without progress (a compilation, an evaluation).
   /// Throws Error(InvalidArgument) unless the span is 0 to 24 hours and `why` is given.
   void expect_silence(Nanoseconds span, const std::string& why);
+  /// Records that the run read `what`: a dataset by its name, or "model:base", "checkpoint:...".
+  /// Any process of the attempt may say it, and the same again is a no-op. When this returns, it is
+  /// in the ledger; only where the ledger cannot be had and fail_open is set, it waits in memory
+  /// and `warnings` says so: it is written with the next commit, settlement or finish, or kept by
+  /// `finish` in a file of the home for the next start, and lost if the process dies before.
+  /// Throws Error(InvalidArgument) for a bad name, what no run can read, and a cycle (naming its
+  /// path); Error(Conflict) if it was recorded with another step; Error(LedgerUnavailable) with
+  /// fail_open=false.
+  void used(const std::string& what, std::optional<std::int64_t> step = std::nullopt);
+  /// The same for what the run made: a model by its name, or "dataset:tokens".
+  void produced(const std::string& what, std::optional<std::int64_t> step = std::nullopt);
+  /// Records that `model` is served at `endpoint`, by this run. Throws as `used`.
+  void deployed(const std::string& model, const std::string& endpoint);
   /// Ends this run once; later calls do nothing. The last of an attempt's runs ends the attempt.
   /// Never throws: what the ledger cannot take now stays in the live page for the agent or the next
   /// run.
@@ -140,7 +153,7 @@ class Run {
   }
 
  private:
-  explicit Run(tracker::BegunAttempt begun);
+  Run(tracker::BegunAttempt begun, bool fail_open);
 
   void beat() noexcept {
     // A plain load and store are enough, and a locked instruction would cost four times as much:
@@ -171,6 +184,9 @@ class Run {
   void tell(Directive directive, MonotonicTime now) noexcept;
   [[nodiscard]] Directive told_by_ranks() const noexcept;
   void record_decisions(Ledger& ledger);
+  void record_lineage(std::vector<LineageEdge> edges);
+  void write_lineage(Ledger& ledger);
+  void leave_lineage();
   [[nodiscard]] std::unique_lock<std::mutex> lock_unless_forked() const;
   [[nodiscard]] bool is_served(ClockReading now) const noexcept;
   [[nodiscard]] bool has_hard_budget() const noexcept;
@@ -194,6 +210,7 @@ class Run {
   mutable std::mutex mutex_;  // of everything below
   std::string home_path_;
   std::string ledger_path_;  // empty: no ledger could be had at the start
+  bool fail_open_ = true;
   bool is_attached_ = false;
   bool is_group_ = false;
   std::string group_name_;
@@ -205,8 +222,9 @@ class Run {
   std::optional<CheckpointRecord> resume_from_;
   std::optional<AttemptAccount> account_;
   budget::LeasePlan lease_;
-  int ledger_failure_count_ = 0;            // in a row
-  std::vector<DecisionRecord> unrecorded_;  // own directives that the ledger does not know yet
+  int ledger_failure_count_ = 0;                // in a row
+  std::vector<DecisionRecord> unrecorded_;      // own directives that the ledger does not know yet
+  std::vector<LineageEdge> unwritten_lineage_;  // what the ledger could not take
   Nanoseconds ended_after_{};
   std::string own_reason_;
   std::vector<std::string> warnings_;

@@ -8,7 +8,7 @@ import typer
 
 import finops
 
-from . import budget, doctor, guard, ledger, notify, prices, ps, report, run
+from . import budget, doctor, graph, guard, ledger, notify, prices, ps, report, run, value
 
 app = typer.Typer(
     name="finops",
@@ -45,4 +45,6 @@ app.add_typer(budget.app, name="budget")
 app.add_typer(prices.app, name="prices")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(notify.app, name="notify")
+app.add_typer(graph.app, name="graph")
+app.add_typer(value.app, name="value")
 app.command("doctor")(doctor.doctor)

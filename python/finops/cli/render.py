@@ -11,18 +11,39 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from finops import Money
+from finops.texts import UNKNOWN, format_amount, format_money, one_line
 
-UNKNOWN = "unknown"
+__all__ = [
+    "UNKNOWN",
+    "bar",
+    "fields_json",
+    "format_ago",
+    "format_amount",
+    "format_money",
+    "format_price",
+    "format_span",
+    "format_sums",
+    "format_time",
+    "make_console",
+    "money_json",
+    "money_text",
+    "one_line",
+    "print_error",
+    "print_json",
+    "print_json_line",
+    "print_note",
+    "sum_by_currency",
+    "time_json",
+]
+
 _WIDTH_OF_A_PIPE = 160
 _SPANS = {"silence_limit"}  # may be None, and keep their JSON name then
-_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "CN¥", "INR": "₹", "KRW": "₩"}
 
 
 def make_console(*, to_stderr: bool = False) -> Console:
@@ -42,33 +63,6 @@ def print_error(message: str) -> None:
 def print_note(message: str) -> None:
     """One plain line of finops itself on stderr, beside the output of the user's command."""
     print(f"finops: {message}", file=sys.stderr, flush=True)
-
-
-def format_amount(amount: Decimal) -> str:
-    """An amount with two decimals; below one unit with up to four significant digits."""
-    exact = Context(prec=60, rounding=ROUND_HALF_EVEN)
-    decimals = 2
-    if amount and abs(amount) < Decimal("0.995"):
-        decimals = min(12, max(2, 1 - amount.adjusted()))
-    if amount and abs(amount) < Decimal("0.01"):
-        decimals = min(12, 2 - amount.adjusted())
-    rounded = exact.quantize(amount, Decimal(1).scaleb(-decimals))
-    text = f"{rounded:,.{decimals}f}"
-    if decimals > 2:
-        whole, _, digits = text.partition(".")
-        text = f"{whole}.{digits[:2]}{digits[2:].rstrip('0')}"
-    return text
-
-
-def format_money(money: Money | None) -> str:
-    """Money for people: "$1.23", "12.50 CHF"; None is "unknown"."""
-    if money is None:
-        return UNKNOWN
-    text = format_amount(money.amount)
-    sign = _SIGNS.get(money.currency)
-    if sign is None:
-        return f"{text} {money.currency}"
-    return f"-{sign}{text[1:]}" if text.startswith("-") else f"{sign}{text}"
 
 
 def format_price(text: str) -> str:
@@ -140,11 +134,6 @@ def bar(ratio: float, width: int) -> Text:
     blocks = "█" * (eighths // 8) + partial
     style = "green" if full < 0.75 else "yellow" if full < 0.95 else "red"
     return Text.assemble((blocks, style), ("░" * (width - len(blocks)), "bright_black"))
-
-
-def one_line(text: str) -> str:
-    """`text` without control characters, so that no run's name can write to the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def money_json(money: Money | None) -> dict[str, str] | None:

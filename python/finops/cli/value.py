@@ -1,0 +1,181 @@
+"""`finops value`: what results are worth to the business, beside what they cost.
+
+Owns: the commands and their JSON. Does not own: how value is credited (the C++ core), the words
+(value_page).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finops.errors import InvalidArgument, NotFound
+from finops.genealogy import (
+    BusinessValue,
+    NodeValue,
+    ValueAmount,
+    find_node,
+    value_of,
+    value_report,
+)
+
+from .graph_json import costs_json, graph_json
+from .graph_options import AsOfOption, CurrencyOption, NodeArgument, load, parse_time
+from .graph_records import IdOption, known_node, new_id, now_text, record_fields, time_text
+from .options import HomeOption, JsonOption, WhyOption, find_ledger, home_path, user_name
+from .render import fields_json, make_console, one_line, print_json
+from .value_page import show_node_value, show_report, values_table
+
+app = typer.Typer(help="What results are worth, beside what they cost.", no_args_is_help=True)
+
+_PERIODS = ("once", "month", "quarter", "year")
+_VALUE_FIELDS = (
+    "value_id", "node_id", "amount", "per", "valid_from", "valid_to", "source", "who",
+    "recorded_at",
+)  # fmt: skip
+TimeOption = typer.Option(metavar="TIME", parser=parse_time)
+
+
+@app.callback()
+def root() -> None:
+    """What results are worth, beside what they cost."""
+
+
+@app.command("add")
+def add(
+    node: NodeArgument,
+    amount: Annotated[
+        list[str], typer.Argument(metavar="AMOUNT", help="50000 USD, of each period.")
+    ],
+    source: Annotated[
+        str, typer.Option(metavar="TEXT", help="Who says so, and from what. Required.")
+    ],
+    per: Annotated[str, typer.Option(metavar="|".join(_PERIODS))] = "once",
+    valid_from: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="TIME", parser=parse_time, help="[default: now]"),
+    ] = None,
+    valid_to: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="TIME", parser=parse_time, help="[default: open]"),
+    ] = None,
+    event_id: IdOption = "",
+    home: HomeOption = None,
+) -> None:
+    """Record what a model or an endpoint is worth, and who says so."""
+    if per not in _PERIODS:
+        raise typer.BadParameter(f"{per!r} is none of {', '.join(_PERIODS)}", param_hint="--per")
+    node_id = known_node(home, node)
+    value_id = event_id or new_id("value")
+    record_fields(home, {
+        "value": " ".join(amount), "per": per, "node_id": node_id, "event_id": value_id,
+        "source": source, "who": user_name(), "recorded_at": now_text(),
+        "valid_from": time_text(valid_from) if valid_from else now_text(),
+        "valid_to": time_text(valid_to) if valid_to else None,
+    })  # fmt: skip
+    each = "once" if per == "once" else f"a {per}"
+    print(one_line(f"recorded: {node_id} is worth {' '.join(amount)} {each}; its id is {value_id}"))
+
+
+@app.command("end")
+def end(
+    value_id: Annotated[str, typer.Argument(metavar="ID", help="See: finops value list")],
+    why: WhyOption = "",
+    at: Annotated[
+        datetime | None,
+        typer.Option("--at", metavar="TIME", parser=parse_time, help="[default: now]"),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """End a value that comes again and again.
+
+    A record takes it back from then on; nothing is changed.
+    """
+    found = next((one for one in _values(home) if one.value_id == value_id), None)
+    if found is None:
+        raise NotFound(f"no value {value_id!r} is recorded; see: finops value list")
+    if found.per == "once":
+        raise InvalidArgument(
+            f"{value_id} came once and does not go on; take it back with: "
+            f"finops value add {found.node_id} -- -{found.amount.amount:f} {found.amount.currency}"
+        )
+    moment = at or datetime.now(timezone.utc)
+    if found.valid_to is not None and found.valid_to <= moment:
+        raise InvalidArgument(f"{value_id} ended at {found.valid_to:%Y-%m-%d %H:%M} UTC already")
+    back = -found.amount
+    record_fields(home, {
+        "value": f"{back.amount:f} {back.currency}", "per": found.per,
+        "node_id": found.node_id, "event_id": f"end:{value_id}", "who": user_name(),
+        "source": f"end of {value_id}" + (f": {why}" if why else ""),
+        "valid_from": time_text(moment), "recorded_at": now_text(),
+        "valid_to": time_text(found.valid_to) if found.valid_to else None,
+    })  # fmt: skip
+    print(one_line(f"recorded: {value_id} of {found.node_id} ends {moment:%Y-%m-%d %H:%M} UTC"))
+
+
+@app.command("list")
+def list_values(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """List what results are worth, and who says so."""
+    values = _values(home)
+    if as_json:
+        print_json({"values": [fields_json(one, *_VALUE_FIELDS) for one in values]})
+    elif not values:
+        print('no value is recorded; say what a result is worth: finops value add NODE "1 USD"')
+    else:
+        console = make_console()
+        console.print(values_table(values, console.width))
+
+
+@app.command("show")
+def show(
+    node: Annotated[str, typer.Argument(metavar="[NODE]", help="Only this one.")] = "",
+    currency: CurrencyOption = "",
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show cost against value.
+
+    What each piece of work led to, and its credit for that as a range.
+    """
+    loaded = load(home, currency, as_of)
+    moment = as_of or datetime.now(timezone.utc)
+    if node:
+        found = [value_of(loaded.graph, find_node(loaded.graph, node), moment)]
+    else:
+        found = value_report(loaded.graph, moment)
+    if as_json:
+        values = [_node_value_json(one) for one in found]
+        print_json({**graph_json(loaded), "nodes": values})
+        return
+    console = make_console()
+    if node:
+        show_node_value(found[0], loaded.graph.node(found[0].node_id), console)
+    elif not found:
+        print("no value is recorded; say what a result is worth: finops value add")
+    else:
+        labels = {one.node_id: loaded.graph.node(one.node_id).label for one in found}
+        show_report(found, labels, console)
+
+
+def _values(home: Path | None) -> list[BusinessValue]:
+    ledger = find_ledger(home_path(home))
+    return [] if ledger is None else list(ledger.lineage().values)
+
+
+def _node_value_json(value: NodeValue) -> dict[str, Any]:
+    return {
+        "node_id": value.node_id,
+        "full_cost": costs_json(value.full_cost),
+        "led_to": _amount_json(value.led_to),
+        "credit_lowest": _amount_json(value.credit_lowest),
+        "credit_highest": _amount_json(value.credit_highest),
+        "results": list(value.results),
+    }
+
+
+def _amount_json(amount: ValueAmount) -> dict[str, Any]:
+    return fields_json(amount, "per_month", "to_date")

@@ -1,0 +1,273 @@
+"""`finops graph`: the questions to the story of the support bot, as its users ask them.
+
+Method: each test imports examples/genealogy/support_bot.py into a ledger of its own through the
+command line, and compares with amounts that stand in the story, added up by hand.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from command_line import Cli, amount
+from genealogy_story import lines_text, story_lines
+
+MODEL = "model:support-bot-v3"
+ENDPOINT = "endpoint:support-bot"
+# 88.25 under no name, 605 abandoned, 420 the router, 6,865.50 the endpoint with all it needs.
+TOTAL = Decimal("7978.75")
+
+
+@pytest.fixture
+def story(cli: Cli, tmp_path: pathlib.Path) -> Cli:
+    """A command line whose ledger holds the story."""
+    file = tmp_path / "story.jsonl"
+    file.write_text(lines_text(story_lines()), encoding="utf-8")
+    cli("graph", "import", str(file))
+    return cli
+
+
+def _costs(found: dict[str, Any]) -> dict[str, Decimal]:
+    return {name: amount(found[name]) for name in ("total", "good", "failed", "preempted")}
+
+
+def test_a_model_cost_all_that_it_needed_with_failed_attempts_apart(story: Cli) -> None:
+    found = story.json("graph", "cost", MODEL)
+    assert _costs(found["full_cost"]) == {
+        "total": Decimal(5214), "good": Decimal(3054), "failed": Decimal(2040),
+        "preempted": Decimal(120),
+    }  # fmt: skip
+    assert amount(found["own_cost"]["total"]) == 0
+    assert amount(found["cost_from"]["total"]) == Decimal("1651.50")  # the endpoint
+    by_id = {one["node_id"]: one for one in found["contributors"]}
+    assert amount(by_id["run:sweep-12-may"]["cost"]["total"]) == 3950
+    assert amount(by_id["run:sweep-12-may"]["cost"]["failed"]) == 1730
+    assert by_id["run:notebook"]["path"][0] == MODEL
+    assert by_id["run:notebook"]["path"][-1] == "run:notebook"
+    parts = [amount(one["cost"]["total"]) for one in found["contributors"]]
+    assert sum(parts) == 5214
+    assert parts == sorted(parts, reverse=True)
+
+
+def test_the_sentence_says_where_the_money_went(story: Cli) -> None:
+    output, _ = story("graph", "cost", MODEL)
+    sentence = " ".join(output.split("\n\n")[0].split())
+    assert sentence.startswith(
+        "model:support-bot-v3 cost $5,214.00: $3,950.00 in sweep of 12 May (run:sweep-12-may), "
+        "of which $1,730.00 failed; $1,070.00 in supervised fine-tuning (run:sft), "
+        "of which $310.00 failed, $120.00 preempted"
+    )
+
+
+@pytest.mark.parametrize("by", ["kind", "status", "user", "cluster"])
+def test_groups_add_up_to_the_full_cost(story: Cli, by: str) -> None:
+    groups = story.json("graph", "cost", MODEL, "--by", by)["groups"]
+    assert sum(amount(one["cost"]["total"]) for one in groups) == 5214
+    costs = {one["name"]: amount(one["cost"]["total"]) for one in groups}
+    expected = {
+        "kind": ("job", "170.50"),
+        "status": ("PREEMPTED", "120"),
+        "user": ("ben", "170.50"),
+        "cluster": ("ana-laptop", "23.50"),
+    }[by]
+    assert costs[expected[0]] == Decimal(expected[1])
+    output, _ = story("graph", "cost", MODEL, "--by", by)
+    assert expected[0] in output
+
+
+def test_a_group_that_is_none_is_told(story: Cli) -> None:
+    _, errors = story("graph", "cost", MODEL, "--by", "colour", expect=2)
+    assert "kind, status, user, cluster" in errors
+
+
+def test_the_cost_of_all_that_came_from_a_dataset(story: Cli) -> None:
+    found = story.json("graph", "from", "dataset:tickets-clean")
+    # Fine-tuning, the sweep, the endpoint and the router; the dataset itself cost nothing.
+    assert amount(found["cost_from"]["total"]) == Decimal("1070") + 3950 + Decimal("1651.50") + 420
+    output, _ = story("graph", "from", "dataset:tickets-clean", "--top", "2")
+    assert "$7,091.50" in output
+    assert re.search(r"and \d more: \$1,490\.00; see --top", output)
+
+
+def test_two_models_share_what_made_their_dataset(story: Cli) -> None:
+    found = story.json("graph", "diff", MODEL, "intent-router")
+    assert amount(found["both"]["total"]) == 194  # the notebook and the cleaning
+    assert amount(found["only_first"]["total"]) == 5020
+    assert amount(found["only_second"]["total"]) == 420
+    output, _ = story("graph", "diff", MODEL, "intent-router")
+    assert "only model:intent-router: $420.00" in output
+    assert "both: $194.00" in output
+
+
+def test_shares_and_no_outcome_add_up_to_what_was_spent(story: Cli) -> None:
+    found = story.json("graph", "allocate")
+    assert amount(found["total"]["total"]) == TOTAL
+    # Of the retired model and of nobody's run no surviving result came.
+    assert amount(found["no_outcome"]["total"]) == Decimal("605") + Decimal("88.25")
+    shares = {one["node_id"]: one for one in found["claimants"]}
+    assert sorted(shares) == [ENDPOINT, "model:intent-router"]
+    for rule in ("equal", "usage", "last_pays"):
+        total = sum(amount(one[rule]) for one in shares.values())
+        assert total + amount(found["no_outcome"]["total"]) == TOTAL, rule
+    # Both came from the 194 USD: half each, or 4 to 1 by requests.
+    assert amount(shares["model:intent-router"]["equal"]) == 420 + 97
+    assert amount(shares["model:intent-router"]["usage"]) == 420 + Decimal("38.80")
+    assert amount(shares["model:intent-router"]["exclusive"]) == 420
+    output, _ = story("graph", "allocate")
+    assert "no outcome" in output
+    assert "$7,978.75" in output
+    assert "Full costs do not" in output
+
+
+def test_claimants_can_be_named(story: Cli) -> None:
+    found = story.json("graph", "allocate", "--claimant", "intent-router")
+    assert [one["node_id"] for one in found["claimants"]] == ["model:intent-router"]
+    assert amount(found["claimants"][0]["equal"]) == 614
+    assert amount(found["no_outcome"]["total"]) == TOTAL - 614
+
+
+def test_the_tree_shows_costs_and_counts_each_node_once(story: Cli) -> None:
+    nodes = story.json("graph", "show", ENDPOINT)["nodes"]
+    own = sum(amount(node["own_cost"]) for node in nodes if not node["is_repetition"])
+    assert own == Decimal("6865.50") == amount(nodes[0]["subtree_cost"]["total"])
+    counted = [node["node_id"] for node in nodes if not node["is_repetition"]]
+    assert len(counted) == len(set(counted))
+    output, _ = story("graph", "show", ENDPOINT, COLUMNS="120")
+    assert "full cost $6,865.50: $4,705.50 good, $2,040.00 failed, $120.00 preempted" in output
+    assert "more runs" in output
+    assert "(counted above:" in output or "(counted elsewhere:" in output
+
+
+@pytest.mark.parametrize("columns", ["200", "100", "80", "60", "40", "20"])
+def test_the_tree_fits_the_terminal(story: Cli, columns: str) -> None:
+    output, _ = story("graph", "show", ENDPOINT, COLUMNS=columns)
+    tree = output[output.index("NODE") :].splitlines()
+    assert max(len(line) for line in tree) <= int(columns)
+    assert len(tree) > 10
+    if int(columns) >= 40:
+        assert "$6,865.50" in tree[1]
+
+
+def test_folds_name_how_many_and_how_much(story: Cli) -> None:
+    output, _ = story("graph", "show", "sweep-12-may", "--children", "3", COLUMNS="140")
+    folds = re.findall(r"and (\d+) more runs.*?(\$[\d,.]+)\s", output)
+    assert folds, output
+    everything, _ = story("graph", "show", "sweep-12-may", "--children", "0", COLUMNS="140")
+    assert "more runs" not in everything
+    assert len(re.findall(r"run:trial-\d\d\b", everything)) >= 40
+
+
+def test_a_depth_hides_what_is_below_and_says_what_it_cost(story: Cli) -> None:
+    output, _ = story("graph", "show", ENDPOINT, "--depth", "1", COLUMNS="120")
+    assert MODEL in output
+    assert "sweep" not in output
+    hidden = next(line for line in output.splitlines() if "more" in line)
+    assert "$5,214.00" in hidden
+
+
+def test_nodes_in_another_currency_are_told_and_not_added(story: Cli) -> None:
+    output, _ = story("graph", "show", ENDPOINT)
+    assert "not in the sum: costs of 1 node in EUR" in output
+    euros = story.json("graph", "cost", ENDPOINT, "--currency", "eur")
+    assert euros["full_cost"]["total"] == {"amount": "41", "currency": "EUR"}
+    assert euros["other_currencies"]["USD"] > 50
+
+
+def test_bare_names_and_labels_name_a_node(story: Cli) -> None:
+    assert story.json("graph", "cost", "support-bot-v3")["node"]["node_id"] == MODEL
+    assert story.json("graph", "cost", "sweep of 12 May")["node"]["node_id"] == "run:sweep-12-may"
+
+
+def test_a_node_that_is_not_there_suggests_near_ones(story: Cli) -> None:
+    _, errors = story("graph", "cost", "suport-bot-v3", expect=1)
+    assert MODEL in errors
+    _, errors = story("graph", "show", "model:support-bot-v4", expect=1)
+    assert MODEL in errors
+
+
+def test_list_pending_and_problems(story: Cli) -> None:
+    models = story.json("graph", "list", "--kind", "model")["nodes"]
+    assert {one["node_id"]: amount(one["full_cost"]["total"]) for one in models} == {
+        MODEL: 5214, "model:intent-router": 614, "model:reranker-v1": 345,
+    }  # fmt: skip
+    output, _ = story("graph", "list", "--limit", "2")
+    assert "more; see --limit" in output
+    assert story.json("graph", "pending")["pending"] == ["run:unnamed-7f3a"]
+    problems = story.json("graph", "problems")["problems"]
+    assert [one["node_id"] for one in problems] == [ENDPOINT]
+    assert "EUR" in problems[0]["text"]
+
+
+def test_as_of_a_time_shows_what_was_known_then(cli: Cli) -> None:
+    cli("graph", "add", "model:m", "--created", "2026-05-01")
+    early = cli.json("graph", "list", "--as-of", "2020-01-01")
+    assert early["nodes"] == []
+    _, errors = cli("graph", "list", "--as-of", "yesterday", expect=2)
+    assert "2026-05-12T08:00:00Z" in errors
+
+
+def test_nothing_recorded_is_said_plainly(cli: Cli) -> None:
+    output, _ = cli("graph", "list")
+    assert "no such node" in output
+    _, errors = cli("graph", "show", "model:x", expect=1)
+    assert "finops graph list" in errors
+    assert cli.json("graph", "allocate")["claimants"] == []
+
+
+def test_no_name_can_write_to_the_terminal(cli: Cli, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    name = "model:abc\u202edef <b>"
+    file.write_text(
+        lines_text([{"node": name, "label": "\u2066evil\u202e \u200btext"}]), encoding="utf-8"
+    )
+    cli("graph", "import", str(file))
+    for command in (("show", name), ("cost", name), ("list",)):
+        output, _ = cli("graph", *command)
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b]", output), command
+
+
+# Pictures.
+
+
+@pytest.mark.parametrize("ending", ["dot", "html", "svg", "png"])
+def test_a_picture_is_written_in_the_format_of_its_ending(
+    story: Cli, tmp_path: pathlib.Path, ending: str
+) -> None:
+    if ending in ("svg", "png") and shutil.which("dot") is None:
+        pytest.skip("Graphviz is not installed")
+    file = tmp_path / f"bot.{ending}"
+    output, _ = story("graph", "show", ENDPOINT, "--out", str(file))
+    assert "$6,865.50" in output
+    begins = {"dot": b"digraph", "html": b"<!DOCTYPE html>", "svg": b"<?xml", "png": b"\x89PNG"}
+    content = file.read_bytes()
+    assert content.startswith(begins[ending])
+    if ending != "png":
+        assert "sweep of 12 May" in content.decode()
+
+
+def test_an_unknown_ending_is_told_before_anything_is_written(
+    story: Cli, tmp_path: pathlib.Path
+) -> None:
+    _, errors = story("graph", "show", ENDPOINT, "--out", str(tmp_path / "bot.gif"), expect=2)
+    assert ".svg, .png, .dot, .html" in errors
+    assert not (tmp_path / "bot.gif").exists()
+
+
+def test_without_graphviz_the_message_says_what_to_install(
+    story: Cli, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "bot.svg"
+    _, errors = story("graph", "show", ENDPOINT, "--out", str(file), expect=1, PATH=str(tmp_path))
+    assert "apt-get install graphviz" in errors
+    assert not file.exists()
+
+
+def test_a_folder_that_is_not_there_is_told(story: Cli, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "no" / "bot.html"
+    _, errors = story("graph", "show", ENDPOINT, "--out", str(file), expect=1)
+    assert str(file) in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,385 @@
+// ledger_conformance_lineage.hpp - what every backend has to do with what came from what.
+//
+// Owns: the tests of add_lineage and lineage. Does not own: which records are valid
+// (test_record_lineage.cpp), what follows from them (genealogy). The attempts cost 24 USD/h.
+#pragma once
+
+#include <algorithm>
+#include <set>
+
+#include "ledger_conformance.hpp"
+
+namespace finops::testing {
+
+class LedgerLineage : public LedgerConformance {
+ protected:
+  void SetUp() override {  // nothing is in it yet
+    store_ = GetParam().make_store();
+    ledger_ = store_->open();
+  }
+
+  [[nodiscard]] LineageRecords all() { return ledger().lineage(UtcTime::max()); }
+
+  static std::set<std::string> sentences(const LineageRecords& records) {
+    std::set<std::string> words;
+    for (const LineageEdge& edge : records.edges) {
+      const bool is_new =
+          words.insert(sentence(edge) + (edge.step ? " at " + std::to_string(*edge.step) : ""))
+              .second;
+      EXPECT_TRUE(is_new) << sentence(edge);
+    }
+    return words;
+  }
+
+  static std::set<std::string> node_ids(const LineageRecords& records) {
+    std::set<std::string> ids;
+    for (const LineageNode& node : records.nodes) {
+      EXPECT_TRUE(ids.insert(node.node_id.str()).second) << node.node_id.str();
+    }
+    return ids;
+  }
+
+  static LineageNode node_of(const LineageRecords& records, const std::string& node_id) {
+    const auto found = std::ranges::find_if(records.nodes, [&](const LineageNode& node) {
+      return node.node_id.str() == node_id;
+    });
+    EXPECT_NE(found, records.nodes.end()) << node_id;
+    return found == records.nodes.end() ? LineageNode{} : *found;
+  }
+
+  /// The last status of a node.
+  static std::string status_of(const LineageRecords& records, const std::string& node_id) {
+    std::string status = "none";
+    for (const NodeStatus& known : records.statuses) {
+      status = known.node_id.str() == node_id ? known.status : status;
+    }
+    return status;
+  }
+
+  void say(const std::string& subject, EdgeKind kind, const std::string& object,
+           std::optional<std::int64_t> step = {}) {
+    LineageRecords records;
+    records.edges.push_back({NodeId{subject}, kind, NodeId{object}, step, example_time()});
+    ledger().add_lineage(records);
+  }
+
+  void make_run(const std::string& run_id, const std::string& parent = "",
+                const std::string& fork_of = "", const std::string& experiment = "resnet") {
+    RunRecord run = example_run(run_id);
+    run.experiment = experiment;
+    run.parent_run_id = RunId{parent};
+    run.fork_of = RunId{fork_of};
+    ledger().add_run(run);
+  }
+
+  /// An attempt of so many minutes that started at `start` and ended with `status`.
+  void make_attempt(const std::string& run_id, const std::string& attempt_id, UtcTime start,
+                    std::int64_t minute_count, RunStatus status, const std::string& reason = "",
+                    bool is_priced = true) {
+    const PriceRow price = example_price("24 USD");
+    ledger().add_price(price);
+    AttemptRecord attempt = example_attempt(run_id, attempt_id);
+    attempt.started_at.utc = start;
+    attempt.price_id = is_priced ? price.price_id : PriceId{};
+    ledger().add_attempt(attempt);
+    const Nanoseconds length = std::chrono::minutes{minute_count};
+    ledger().close({.attempt_id = attempt.attempt_id,
+                    .epoch = 1,
+                    .metered_until = length,
+                    .gone_at = length,
+                    .end = {.status = status, .reason = reason, .ended_at = start + length}});
+  }
+};
+
+// Goal: what is recorded comes back as it is, once, however often it is said. Method: one record
+// of each kind, twice.
+TEST_P(LedgerLineage, GivesBackWhatWasRecorded) {
+  const LineageRecords said = example_lineage();
+  ledger().add_lineage(said);
+  ledger().add_lineage(said);
+  const LineageRecords found = all();
+  EXPECT_EQ(found.nodes, said.nodes);
+  EXPECT_EQ(found.edges, said.edges);
+  EXPECT_EQ(found.costs, said.costs);
+  EXPECT_EQ(found.statuses, said.statuses);
+  EXPECT_EQ(found.uses, said.uses);
+  EXPECT_EQ(found.values, said.values);
+  EXPECT_TRUE(found.unpriced.empty());
+  EXPECT_TRUE(ledger().verify().is_clean());
+}
+
+// Goal: an empty ledger has no lineage. Method: a new one.
+TEST_P(LedgerLineage, IsEmptyAtFirst) {
+  EXPECT_TRUE(all().nodes.empty());
+  ledger().add_lineage({});
+  EXPECT_TRUE(all().edges.empty());
+}
+
+// Goal: a known id with other content is a Conflict, and nothing of that call is kept. Method: each
+// field of each kind changed, with a new edge before it; the time of recording alone is no content.
+TEST_P(LedgerLineage, RefusesOtherContent) {
+  ledger().add_lineage(example_lineage());
+  const auto conflicts = [&](auto change) {
+    LineageRecords records = example_lineage();
+    change(records);
+    records.nodes.push_back({.node_id = NodeId{"dataset:new"}});
+    return code_of([&] { ledger().add_lineage(records); }) == "Conflict" &&
+           !node_ids(all()).contains("dataset:new");
+  };
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.nodes[0].label = "N"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.nodes[0].user_name = "eve"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.nodes[0].cluster = "west"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.nodes[0].attributes = "{}"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.nodes[0].created_at = {}; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.edges[0].step = 101; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.edges[0].step.reset(); }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.costs[0].node_id = NodeId{"run:b"}; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.costs[0].billed_cost = usd("25"); }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) {
+    it.costs[0].billed_cost = Money::parse("24.5 EUR");
+  }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.costs[0].is_correction = true; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) {
+    it.costs[0].charge_category = ChargeCategory::Tax;
+  }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.costs[0].charge_period_start = {}; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.costs[0].charge_period_end = {}; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.statuses[0].why = "?"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.statuses[0].who = "eve"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.uses[0].quantity = 13; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.uses[0].unit = "tokens"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.uses[0].node_id = NodeId{"model:n"}; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].amount = usd("1"); }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].period = ValuePeriod::Year; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].source = "guess"; }));
+  EXPECT_TRUE(conflicts([](LineageRecords& it) { it.values[0].valid_to = {}; }));
+  LineageRecords later = example_lineage();
+  for (UtcTime* time :
+       {&later.edges[0].recorded_at, &later.uses[0].recorded_at, &later.values[0].recorded_at}) {
+    *time += std::chrono::hours{1};
+  }
+  EXPECT_NO_THROW(ledger().add_lineage(later));
+  EXPECT_EQ(all().edges, example_lineage().edges) << "the first word stands";
+}
+
+// Goal: what cannot be kept is refused before anything is written. Method: one bad record of each
+// kind behind a good node.
+TEST_P(LedgerLineage, RefusesInvalidRecords) {
+  const auto refused = [&](auto spoil) {
+    LineageRecords records = example_lineage();
+    spoil(records);
+    return code_of([&] { ledger().add_lineage(records); }) == "InvalidArgument" &&
+           all().nodes.empty();
+  };
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.nodes[0].node_id = NodeId{"m"}; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.edges[0].kind = EdgeKind::DeployedAs; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.edges[0].step = -1; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.costs[0].event_id = {}; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.statuses[0].status = "DONE"; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.uses[0].quantity = -1; }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.values[0].source.clear(); }));
+  EXPECT_TRUE(refused([](LineageRecords& it) { it.unpriced.push_back(NodeId{"run:a"}); }));
+}
+
+// Goal: money beyond what a store holds is an Overflow, nothing is kept. Method: at the border and
+// past it.
+TEST_P(LedgerLineage, KeepsMoneyUpToTheBorder) {
+  const Int128 most = static_cast<Int128>(INT64_MAX) * kPicosPerUnit + (kPicosPerUnit - 1);
+  LineageRecords records;
+  records.costs.push_back({.event_id = EventId{"c"}, .node_id = NodeId{"job:j"}});
+  records.costs[0].billed_cost = Money::from_picos(most + 1, Currency("KRW"));
+  EXPECT_EQ(code_of([&] { ledger().add_lineage(records); }), "Overflow");
+  records.costs[0].billed_cost = Money::from_picos(-most, Currency("KRW"));
+  ledger().add_lineage(records);
+  EXPECT_EQ(all().costs, records.costs);
+}
+
+// Goal: a run's cost is never counted twice, and its facts are the ledger's. Method: cost and node
+// of a run and an attempt that are here, of some that are not, and of an experiment.
+TEST_P(LedgerLineage, KeepsItsOwnWorkApart) {
+  make_run("a");
+  make_attempt("a", "a-1", example_time(), 60, RunStatus::FINISHED);
+  for (const char* node_id : {"run:a", "attempt:a-1"}) {
+    LineageRecords records;
+    records.nodes.push_back({.node_id = NodeId{node_id}, .label = "mine"});
+    EXPECT_EQ(code_of([&] { ledger().add_lineage(records); }), "Conflict") << node_id;
+    records.nodes.clear();
+    records.costs.push_back({.event_id = EventId{"c"}, .node_id = NodeId{node_id}});
+    EXPECT_EQ(code_of([&] { ledger().add_lineage(records); }), "Conflict") << node_id;
+  }
+  LineageRecords others;
+  others.nodes.push_back({.node_id = NodeId{"run:elsewhere"}, .label = "theirs"});
+  others.nodes.push_back({.node_id = NodeId{"experiment:vision/resnet"}, .label = "ResNet"});
+  others.costs.push_back({.event_id = EventId{"c"}, .node_id = NodeId{"run:elsewhere"}});
+  ledger().add_lineage(others);
+  EXPECT_EQ(node_of(all(), "experiment:vision/resnet").label, "ResNet");
+  make_run("elsewhere");
+  EXPECT_EQ(node_of(all(), "run:elsewhere").label, "") << "the run's own word";
+}
+
+// Goal: runs become nodes and sentences without anybody's doing. Method: a sweep with two trials,
+// a part in another experiment, a fork, and a run that paused and went on from its checkpoint.
+TEST_P(LedgerLineage, TellsWhatTheLedgerKnows) {
+  const UtcTime start = example_time();
+  make_run("sweep");
+  make_run("trial", "sweep");
+  make_run("eval", "sweep", "", "evaluation");
+  make_run("fork", "", "trial");
+  say("run:fork", EdgeKind::ForkedFrom, "run:trial", 100);
+  make_attempt("trial", "t-1", start, 60, RunStatus::PAUSED, "budget");
+  ledger().add_checkpoint({RunId{"trial"}, AttemptId{"t-1"}, 1, 50, "/one", start});
+  ledger().add_checkpoint({RunId{"trial"}, AttemptId{"t-1"}, 2, 90, "/two", start});
+  make_attempt("trial", "t-2", start + std::chrono::hours{2}, 30, RunStatus::FINISHED);
+  const LineageRecords found = all();
+  EXPECT_EQ(sentences(found),
+            (std::set<std::string>{
+                "experiment:vision/resnet nested_in project:vision",
+                "experiment:vision/evaluation nested_in project:vision",
+                "run:sweep nested_in experiment:vision/resnet", "run:trial nested_in run:sweep",
+                "run:eval nested_in experiment:vision/evaluation", "run:eval nested_in run:sweep",
+                "run:fork nested_in experiment:vision/resnet",
+                "run:fork forked_from run:trial at 100", "attempt:t-1 nested_in run:trial",
+                "attempt:t-2 nested_in run:trial", "attempt:t-1 retried_as attempt:t-2",
+                "attempt:t-2 read checkpoint:t-1/2", "attempt:t-1 produced checkpoint:t-1/1 at 50",
+                "attempt:t-1 produced checkpoint:t-1/2 at 90"}));
+  EXPECT_EQ(node_ids(found),
+            (std::set<std::string>{"project:vision", "experiment:vision/resnet",
+                                   "experiment:vision/evaluation", "run:sweep", "run:trial",
+                                   "run:eval", "run:fork", "attempt:t-1", "attempt:t-2",
+                                   "checkpoint:t-1/1", "checkpoint:t-1/2"}));
+  EXPECT_EQ(node_of(found, "attempt:t-1").cluster, "node1");
+  EXPECT_EQ(node_of(found, "attempt:t-1").user_name, "ada");
+  EXPECT_EQ(node_of(found, "attempt:t-2").created_at, start + std::chrono::hours{2});
+  EXPECT_EQ(status_of(found, "attempt:t-1"), "PAUSED");
+  EXPECT_EQ(status_of(found, "run:trial"), "FINISHED");
+  EXPECT_EQ(status_of(found, "run:sweep"), "none");
+}
+
+// Goal: the cost of each attempt is what was metered, and unknown is never zero. Method: two
+// attempts with a price, of which one waits for it, one without, and one that a stop preempted.
+TEST_P(LedgerLineage, CountsWhatWasMetered) {
+  make_run("a");
+  make_attempt("a", "a-1", example_time(), 60, RunStatus::KILLED, "Preempted by a larger job");
+  make_attempt("a", "a-2", example_time(), 30, RunStatus::KILLED, "silent", false);
+  const LineageRecords before = all();
+  ASSERT_EQ(before.costs.size(), 1U);
+  EXPECT_EQ(before.costs[0].event_id.str(), "a-1/metered/USD");
+  EXPECT_EQ(before.costs[0].node_id.str(), "attempt:a-1");
+  EXPECT_EQ(before.costs[0].billed_cost, usd("24"));
+  EXPECT_EQ(before.unpriced, std::vector<NodeId>{NodeId{"attempt:a-2"}});
+  EXPECT_EQ(status_of(before, "attempt:a-1"), "PREEMPTED");
+  EXPECT_EQ(status_of(before, "attempt:a-2"), "KILLED");
+  ledger().price_attempt(AttemptId{"a-2"}, example_price("24 USD"), 1, 1);
+  const LineageRecords after = all();
+  EXPECT_EQ(after.costs.size(), 2U);
+  EXPECT_TRUE(after.unpriced.empty());
+}
+
+// Goal: the past stays as it was. Method: the time moves over a run's start and end and over what
+// was recorded; each is asked for at its own time (not there yet) and just after.
+TEST_P(LedgerLineage, ShowsAnEarlierTime) {
+  const UtcTime start = example_time();
+  const UtcTime end = start + std::chrono::hours{1};
+  make_run("a");
+  make_attempt("a", "a-1", start, 60, RunStatus::FINISHED);
+  LineageRecords records = example_lineage();
+  ledger().add_lineage(records);
+  EXPECT_TRUE(ledger().lineage(start).nodes.empty());
+  EXPECT_TRUE(ledger().lineage(start).edges.empty());
+  EXPECT_EQ(ledger().lineage(start).costs.size(), 1U) << "its period has ended";
+  const LineageRecords running = ledger().lineage(start + Nanoseconds{1});
+  EXPECT_EQ(status_of(running, "attempt:a-1"), "RUNNING");
+  EXPECT_EQ(running.costs.size(), 1U);
+  EXPECT_EQ(running.uses.size() + running.values.size(), 2U);
+  EXPECT_EQ(status_of(ledger().lineage(end), "run:a"), "RUNNING");
+  EXPECT_EQ(ledger().lineage(end).costs.size(), 2U) << "a period excludes its end";
+  EXPECT_EQ(status_of(ledger().lineage(end + Nanoseconds{1}), "run:a"), "FINISHED");
+}
+
+// Goal: a cycle is refused with its path, and nothing of it is kept. Method: cycles over recorded
+// sentences, over nesting, forks, retries and checkpoints of the ledger's own, and long ones.
+TEST_P(LedgerLineage, RefusesCyclesWithTheirPath) {
+  make_run("sweep");
+  make_run("trial", "sweep");
+  make_run("fork", "", "trial");
+  make_attempt("trial", "t-1", example_time(), 60, RunStatus::PAUSED);
+  make_attempt("trial", "t-2", example_time() + std::chrono::hours{2}, 60, RunStatus::FINISHED);
+  ledger().add_checkpoint({RunId{"trial"}, AttemptId{"t-2"}, 1, 50, "/one", example_time()});
+  say("run:trial", EdgeKind::Produced, "model:m");
+  say("run:trial", EdgeKind::Read, "dataset:d");
+  const auto refusal = [&](const std::string& subject, EdgeKind kind, const std::string& object) {
+    EXPECT_EQ(code_of([&] { say(subject, kind, object); }), "InvalidArgument")
+        << subject << " " << object;
+    return message_of([&] { say(subject, kind, object); });
+  };
+  EXPECT_EQ(refusal("run:trial", EdgeKind::Read, "model:m"),
+            "'run:trial read model:m' closes a cycle: run:trial needs model:m, which needs "
+            "run:trial; give the new version a name of its own, such as model:m@2");
+  EXPECT_EQ(refusal("run:sweep", EdgeKind::Produced, "dataset:d"),
+            "'run:sweep produced dataset:d' closes a cycle: dataset:d needs run:sweep, which needs "
+            "run:trial, which needs dataset:d; give the new version a name of its own, such as "
+            "dataset:d@2");
+  EXPECT_NE(refusal("run:trial", EdgeKind::ForkedFrom, "run:fork").find("leave out the sentence"),
+            std::string::npos);
+  refusal("run:fork", EdgeKind::Produced, "dataset:d");
+  refusal("attempt:t-2", EdgeKind::RetriedAs, "attempt:t-1");
+  say("attempt:t-2", EdgeKind::Produced, "dataset:late");
+  refusal("attempt:t-1", EdgeKind::Read, "dataset:late");
+  refusal("attempt:t-1", EdgeKind::Read, "checkpoint:t-2/1");
+  EXPECT_EQ(all().edges.size(), sentences(all()).size());
+  EXPECT_FALSE(sentences(all()).contains("run:trial read model:m"));
+  EXPECT_NO_THROW(say("run:fork", EdgeKind::Read, "model:m"));
+}
+
+// Goal: a path as long as a ledger is walked without recursion, in any order of import, and its
+// cycle is found. Method: a chain of 20,000 jobs in a seeded order in one call, then the last link.
+TEST_P(LedgerLineage, WalksLongPathsInAnyOrder) {
+  constexpr int kLength = 20'000;
+  std::vector<int> order(kLength);
+  for (int i = 0; i < kLength; ++i) {
+    order[static_cast<std::size_t>(i)] = i;
+  }
+  std::mt19937_64 engine(test_seed());
+  std::shuffle(order.begin(), order.end(), engine);
+  LineageRecords chain;
+  for (const int i : order) {
+    chain.edges.push_back({NodeId{"job:" + std::to_string(i)},
+                           EdgeKind::RetriedAs,
+                           NodeId{"job:" + std::to_string(i + 1)},
+                           {},
+                           {}});
+  }
+  ledger().add_lineage(chain);
+  EXPECT_EQ(all().edges.size(), chain.edges.size());
+  const auto close = [&] { say("job:" + std::to_string(kLength), EdgeKind::RetriedAs, "job:0"); };
+  EXPECT_EQ(code_of(close), "InvalidArgument");
+  const std::string message = message_of(close);
+  EXPECT_NE(message.find("more)"), std::string::npos);
+  EXPECT_LT(message.size(), 4'000U);
+}
+
+// Goal: names may be any text: nothing is taken for SQL or for a pattern. Method: names with
+// quotes, wildcards, right-to-left text and emoji; projects that no node may be called.
+TEST_P(LedgerLineage, TakesAnyName) {
+  for (const char* name : {"'; DROP TABLE runs; --", "%", "_", "\u05d3\u05d2\u05dd", "e\u0301",
+                           "\U0001F469\u200d\U0001F680", "a:b/c d"}) {
+    LineageRecords records;
+    records.nodes.push_back({.node_id = make_node_id(NodeKind::Dataset, name)});
+    records.edges.push_back(
+        {NodeId{"run:r"}, EdgeKind::Read, records.nodes[0].node_id, {}, example_time()});
+    ledger().add_lineage(records);
+    EXPECT_EQ(node_of(all(), "dataset:" + std::string(name)).node_id, records.nodes[0].node_id);
+  }
+  RunRecord run = example_run("r");
+  run.project = " a/b\n";
+  run.experiment = std::string(300, 'x');
+  ledger().add_run(run);
+  const LineageRecords found = all();
+  EXPECT_TRUE(sentences(found).contains("run:r nested_in " +
+                                        experiment_node_id(run.project, run.experiment).str()));
+  for (const LineageNode& node : found.nodes) {
+    EXPECT_NO_THROW((void)parse_node_id(node.node_id.str()));
+  }
+}
+
+}  // namespace finops::testing

@@ -1,0 +1,188 @@
+"""Pictures of a genealogy: what is folded, and how names survive DOT.
+
+Method: graphs from lines of JSON; sums are compared with the graph's own, names are read back from
+what Graphviz makes of them.
+"""
+
+from __future__ import annotations
+
+import html
+import pathlib
+import re
+import shutil
+import xml.etree.ElementTree
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from genealogy_story import graph_of, story_lines, wide_sweep
+
+from finops.errors import MissingPackage, SystemFailure
+from finops.pictures import Picture, dot_text, make_picture, page_text, write_picture
+from finops.pictures.dot import render_dot
+from finops.texts import shorten
+
+needs_graphviz = pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
+
+
+def _picture(lines: list[dict[str, Any]], node_id: str, **choices: Any) -> Picture:
+    most_children = choices.pop("most_children", 5)
+    is_downstream = choices.get("downstream", False)
+    tree = graph_of(lines).tree(node_id, **choices)
+    return make_picture(tree, is_downstream=is_downstream, most_children=most_children)
+
+
+def _check_sums(picture: Picture) -> None:
+    for position, below in enumerate(picture.children()):
+        node = picture.nodes[position]
+        if node.folded_count or node.counted_at is not None:
+            continue
+        parts = sum((picture.nodes[child].costs.total.amount for child in below), Decimal(0))
+        assert node.own_cost.amount + parts == node.costs.total.amount, node.node_id
+
+
+@pytest.mark.parametrize("most_children", [0, 1, 2, 5, 1000])
+@pytest.mark.parametrize("longest_depth", [None, 0, 1, 2, 5])
+def test_costs_add_up_at_every_node_whatever_is_folded(
+    most_children: int, longest_depth: int | None
+) -> None:
+    picture = _picture(
+        story_lines(),
+        "endpoint:support-bot",
+        most_children=most_children,
+        longest_depth=longest_depth,
+    )
+    assert picture.root.costs.total.amount == Decimal("6865.50")
+    _check_sums(picture)
+
+
+@pytest.mark.parametrize("most_nodes", [1, 2, 7, 30])
+def test_what_the_limit_of_nodes_cuts_off_is_counted(most_nodes: int) -> None:
+    picture = _picture(story_lines(), "endpoint:support-bot", most_nodes=most_nodes)
+    assert sum(not node.folded_count for node in picture.nodes) <= most_nodes
+    assert any(node.folded_count for node in picture.nodes)
+    _check_sums(picture)
+
+
+@pytest.mark.parametrize(
+    ("trial_count", "drawn", "folded"), [(4, 4, 0), (5, 5, 0), (6, 6, 0), (7, 5, 2), (200, 5, 195)]
+)
+def test_children_over_the_limit_are_one_fold(trial_count: int, drawn: int, folded: int) -> None:
+    """A fold of one takes as much room as the one, so six stay six."""
+    picture = _picture(wide_sweep(trial_count), "model:m")
+    trials = [node for node in picture.nodes if node.name.startswith("trial")]
+    folds = [node for node in picture.nodes if node.folded_count]
+    assert len(trials) == drawn
+    assert [node.folded_count for node in folds] == ([folded] if folded else [])
+    if folded:
+        # The dearest are drawn: trial n cost n cents.
+        rest = range(1, trial_count - drawn + 1)
+        assert folds[0].costs.total.amount == Decimal(sum(rest)) / 100
+        assert folds[0].costs.failed.amount == Decimal(sum(n for n in rest if n % 3 == 0)) / 100
+        assert folds[0].kind == "run"
+
+
+def test_a_trial_that_others_refer_to_is_not_folded() -> None:
+    picture = _picture(story_lines(), "model:support-bot-v3", most_children=3)
+    drawn = [node.node_id for node in picture.nodes if node.counted_at is None]
+    assert "run:trial-17" in drawn, "the trial that the model came from"
+
+
+def test_references_point_to_where_a_node_is_counted() -> None:
+    picture = _picture(story_lines(), "endpoint:support-bot", most_children=0)
+    references = [node for node in picture.nodes if node.counted_at is not None]
+    assert len(references) > 40
+    for node in references:
+        assert picture.nodes[node.counted_at or 0].node_id == node.node_id
+        assert node.costs.total.amount == 0
+
+
+# DOT and Graphviz.
+
+HOSTILE = [
+    'quote " and backslash \\',
+    "\\N \\G \\l \\n",
+    "&lt;b&gt; & <b>",
+    '"]; evil [label="x',
+    "a -> b; }",
+    "<TABLE><TR><TD>x</TD></TR></TABLE>",
+    "größer 模型 🚀",
+]
+
+
+def _hostile(name: str) -> list[dict[str, Any]]:
+    return [
+        {"node": "model:m", "label": name},
+        {"node": f"run:{name}", "label": "", "cluster": name},
+        {"edge": "produced", "subject": f"run:{name}", "object": "model:m"},
+    ]
+
+
+@needs_graphviz
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_comes_out_of_graphviz_as_it_went_in(name: str) -> None:
+    drawn = render_dot(dot_text(_picture(_hostile(name), "model:m")), "svg")
+    root = xml.etree.ElementTree.fromstring(drawn)
+    texts = [" ".join(text.itertext()).replace("\u00a0", " ") for text in root.iter()]
+    assert any(name == text for text in texts), name
+    nodes = [one for one in root.iter() if one.get("class") == "node"]
+    assert len(nodes) == 2, "no name made another node"
+
+
+def test_direction_characters_and_controls_are_not_drawn() -> None:
+    lines = [{"node": "model:m", "label": "a\u202eb\u2066c"}]
+    text = dot_text(_picture(lines, "model:m"))
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_costs_failures_and_thickness_are_in_the_text() -> None:
+    text = dot_text(_picture(story_lines(), "endpoint:support-bot"))
+    assert "$1,651.50 own, $6,865.50 in all" in text
+    assert re.search(r"more runs\\n\$[\d,.]+\\n\$[\d,.]+ of it failed", text)
+    widths = [float(width) for width in re.findall(r"penwidth=([\d.]+), color", text)]
+    assert max(widths) > 7
+    failed = next(line for line in text.splitlines() if "attempt · FAILED" in line)
+    assert "#b91c1c" in failed
+
+
+def test_without_the_package_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "graphviz", None)
+    with pytest.raises(MissingPackage, match=r"pip install 'finops-train\[graph\]'"):
+        render_dot("digraph {}", "svg")
+
+
+@needs_graphviz
+def test_what_graphviz_does_not_understand_is_told() -> None:
+    with pytest.raises(SystemFailure, match="Graphviz failed"):
+        render_dot("digraph {", "svg")
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: pathlib.Path) -> None:
+    picture = _picture(story_lines(), "endpoint:support-bot")
+    with pytest.raises(SystemFailure, match="cannot be written"):
+        write_picture(picture, tmp_path / "no" / "x.html")
+
+
+# The page as text; what it does is in test_picture_page.py.
+
+
+def test_the_page_holds_its_data_where_no_name_can_end_it() -> None:
+    lines = [{"node": "model:m", "label": "</script><script>alert(1)</script>"}]
+    text = page_text(_picture(lines, "model:m"))
+    assert len(re.findall("</script", text)) == 2
+    title = re.search("<title>(.*?)</title>", text)
+    assert title is not None
+    assert html.unescape(title[1]) == "model:m"
+    assert "https://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "shown"),
+    [("abc", 3, "abc"), ("abcd", 3, "a…d"), ("abcdefgh", 4, "ab…h"), ("", 1, "")],
+)
+def test_long_names_keep_their_beginning_and_their_end(text: str, length: int, shown: str) -> None:
+    assert shorten(text, length) == shown
