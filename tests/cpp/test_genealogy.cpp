@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "genealogy_support.hpp"
 
 namespace finops::testing {
@@ -160,6 +163,26 @@ TEST(Genealogy, ComparesTwoNodes) {
                    "0 USD model:small by model:small"}));
   EXPECT_EQ(shown(difference.second_contributors.at(1)),
             "800 USD run:sweep by model:chat run:sweep");
+}
+
+// Goal: questions may be asked by several threads. Method: four ask the same, a thousand times
+// each; run under the thread sanitizer, a shared workspace would be found even if the sums are
+// right.
+TEST(Genealogy, AnswersSeveralThreads) {
+  const Genealogy graph = graph_of(story().records);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong_count{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 1'000; ++round) {
+        wrong_count += graph.full_cost(id("model:chat")).total() == usd("2850") ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(wrong_count, 0);
 }
 
 TEST(Genealogy, ShowsANode) {
