@@ -307,7 +307,7 @@ TEST(GenealogyBadInput, AnUnknownNodeIsToldWithTheNearest) {
       [&] { (void)graph.index_of(unknown); },
   };
   for (const auto& question : questions) {
-    EXPECT_EQ(code_of(question), "NotFound");
+    EXPECT_EQ(code_of([&] { question(); }), "NotFound");
   }
 }
 
