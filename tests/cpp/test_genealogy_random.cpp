@@ -306,7 +306,7 @@ std::string answers(const Genealogy& graph) {
         for (const NodeId& step : contributor.path) {
           text += " " + step.str();
         }
-        text += "\n";
+        text += '\n';
       }
       for (const TreeNode& line : graph.tree(node_id, direction, {})) {
         text += std::string(static_cast<std::size_t>(line.depth), ' ') + line.view.node_id.str() +
