@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from finops.errors import Conflict, InvalidArgument, MoneyOverflow
 from finops.genealogy import (
-    RECORD_KINDS,
     BusinessValue,
     Genealogy,
     LineageCost,
@@ -98,17 +97,20 @@ class LineageImport:
             else:
                 contents.setdefault(key, content)
                 left.append(line)
+        refusals = graph.add(make_records(line.record for line in left))
+        reasons = {
+            (one.record_kind, one.position): f"{one.record}: {one.reason}" for one in refusals
+        }
+        positions: Counter[str] = Counter()
         self.lines = []
-        for kind in RECORD_KINDS:
-            # By itself, so that a refusal's position is a place in this list.
-            lines = [line for line in left if record_kind(line.record) == kind]
-            refusals = graph.add(make_records(line.record for line in lines))
-            reasons = {one.position: f"{one.record}: {one.reason}" for one in refusals}
-            for position, line in enumerate(lines):
-                if position in reasons:
-                    self._refuse(line, reasons[position])
-                else:
-                    self.lines.append(line)
+        for line in left:
+            kind = record_kind(line.record)
+            reason = reasons.get((kind, positions[kind]))
+            positions[kind] += 1
+            if reason is None:
+                self.lines.append(line)
+            else:
+                self._refuse(line, reason)
 
     def write(self, ledger: Ledger, *, is_all_or_nothing: bool) -> None:
         """Write what is new. A line that the ledger refuses is found by halving.
