@@ -1,4 +1,4 @@
-// What is wrong, strange or very large, and what becomes of it: told, and the rest counts.
+// test_genealogy_bad_input.cpp - what is wrong, strange or very large, and what becomes of it.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"

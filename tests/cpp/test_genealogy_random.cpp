@@ -1,5 +1,5 @@
-// Random small lineages against a second, simple reading of the rules: sets of names and searches
-// without any index.
+// test_genealogy_random.cpp - random small lineages against a second, simple reading of the
+// rules: sets of names and searches without any index.
 #include <algorithm>
 #include <functional>
 #include <map>
