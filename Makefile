@@ -70,7 +70,12 @@ build: build-cpp $(VENV)/stamp-package ## build the C++ library and tests, and t
 test-cpp: build-cpp
 	$(call run_ctest,release)
 
-test-python: $(VENV)/stamp-package
+# A browser is asked for here and not by the other commands: only tests of pages need it.
+build/stamps/browser: scripts/bootstrap.sh
+	scripts/bootstrap.sh browser
+	@mkdir -p $(@D) && touch $@
+
+test-python: $(VENV)/stamp-package build/stamps/browser
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 test: ## set up, build, and run the whole test suite

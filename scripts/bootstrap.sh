@@ -6,6 +6,7 @@
 # Invariant: idempotent; asks apt-get for nothing when nothing is missing; needs no answer on stdin.
 #
 # Usage: scripts/bootstrap.sh system          install missing system packages
+#        scripts/bootstrap.sh browser         install a browser for tests, if it is missing
 #        scripts/bootstrap.sh fuzz            install clang and its fuzzer, if they are missing
 #        scripts/bootstrap.sh python          print the interpreter that would be used
 #        scripts/bootstrap.sh venv [DIR]      create DIR (default .venv) with the development tools
@@ -30,7 +31,7 @@ cmake_is_recent() {
 missing_packages() {
   local package wanted
   wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libgtest-dev
-    libbenchmark-dev python3-venv python3-dev strace ccache graphviz chromium chromium-driver)
+    libbenchmark-dev python3-venv python3-dev strace ccache graphviz)
   cmake_is_recent || wanted+=(cmake)
   ninja --version >/dev/null 2>&1 || wanted+=(ninja-build)
   g++ --version >/dev/null 2>&1 || wanted+=(g++)
@@ -60,6 +61,12 @@ missing_fuzz_packages() {
   version=$(clang++ -dumpversion 2>/dev/null | cut -d . -f 1) ||
     version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
   printf '%s\n' clang "libclang-rt-${version:-14}-dev"
+}
+
+# Prints what the tests of pages in a real browser need beside the rest.
+missing_browser_packages() {
+  chromium --version >/dev/null 2>&1 || printf 'chromium\n'
+  chromedriver --version >/dev/null 2>&1 || printf 'chromium-driver\n'
 }
 
 # Installs what the function $1 prints, or says exactly what to type and fails.
@@ -134,6 +141,7 @@ create_venv() {
 
 case "${1:-}" in
   system) install_system_packages missing_packages ;;
+  browser) install_system_packages missing_browser_packages ;;
   fuzz) install_system_packages missing_fuzz_packages ;;
   python) choose_python ;;
   venv) create_venv "${2:-.venv}" ;;

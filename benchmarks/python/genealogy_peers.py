@@ -48,11 +48,9 @@ def make_graph(node_count: int, seed: int = 5) -> RandomGraph:
     first = np.arange(1, node_count, dtype=np.uint32)
     needers = np.concatenate([first, first[random.random(first.size) < 0.5]])
     needed = (random.random(needers.size) * needers).astype(np.uint32)
-    edges = np.unique(np.column_stack([needers, needed]), axis=0)  # SQL's keys take no duplicates
+    keys = np.unique(needers.astype(np.uint64) << 32 | needed)  # SQL's keys take no duplicates
     costs = random.integers(1, 10**9, node_count, dtype=np.int64)
-    return RandomGraph(
-        node_count, np.ascontiguousarray(edges[:, 0]), np.ascontiguousarray(edges[:, 1]), costs
-    )
+    return RandomGraph(node_count, (keys >> 32).astype(np.uint32), keys.astype(np.uint32), costs)
 
 
 def finops_graph(graph: RandomGraph) -> list[Ask]:
@@ -133,7 +131,11 @@ def sqlite_graph(graph: RandomGraph) -> list[Ask]:
     peer.execute("COMMIT")
     peer.execute("ANALYZE")
     query = RECURSIVE_QUERY.format(start="?")  # the module keeps it prepared
-    return [lambda node: peer.execute(query, (node,)).fetchone()]
+
+    def by_recursive_query(node: int) -> CostAndCount:
+        return peer.execute(query, (node,)).fetchone()
+
+    return [by_recursive_query]
 
 
 def duckdb_graph(graph: RandomGraph) -> list[Ask]:
@@ -142,8 +144,9 @@ def duckdb_graph(graph: RandomGraph) -> list[Ask]:
 
 def _duckdb_way(graph: RandomGraph, *, threads: int) -> Ask:
     peer = duckdb.connect(":memory:", config={"threads": threads})
+    needers, needed = graph.needers.astype(np.int64), graph.needed.astype(np.int64)
     # DuckDB finds these two by their names.
-    edges = {"needer": graph.needers.astype(np.int64), "needed": graph.needed.astype(np.int64)}  # noqa: F841
+    edges = {"needer": needers, "needed": needed}  # noqa: F841
     nodes = {"node": np.arange(graph.node_count), "picos": graph.costs_picos}  # noqa: F841
     peer.execute("CREATE TABLE needs AS SELECT needer, needed FROM edges ORDER BY needer")
     peer.execute("CREATE TABLE costs AS SELECT node, picos FROM nodes")
@@ -151,11 +154,11 @@ def _duckdb_way(graph: RandomGraph, *, threads: int) -> Ask:
     peer.execute("CREATE UNIQUE INDEX by_node ON costs (node)")
     peer.execute("PREPARE closure_of AS " + RECURSIVE_QUERY.format(start="$1::BIGINT"))
 
-    def ask(node: int) -> CostAndCount:
+    def by_recursive_query(node: int) -> CostAndCount:
         total, count = peer.execute(f"EXECUTE closure_of({node})").fetchone()
         return int(total), count
 
-    return ask
+    return by_recursive_query
 
 
 def fastest(

@@ -92,10 +92,10 @@ void prefetch_edges(const DenseGraph& graph, std::size_t word, std::size_t later
 
 /// Calls visit(rank) for each node of the closure. All edges must lead the way of the sweep, and
 /// all bits be zero.
-template <Direction kDirection, typename Visit>
+template <Direction Way, typename Visit>
 void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& workspace,
                 Visit&& visit) {
-  constexpr bool kIsRising = kDirection == Direction::Downstream;
+  constexpr bool kIsRising = Way == Direction::Downstream;
   constexpr std::size_t kWordsAhead = 8;
   std::uint64_t* const bits = workspace.bits.data();
   const std::size_t word_count = workspace.bits.size();
@@ -109,7 +109,7 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
       continue;
     }
     prefetch_edges(graph, ahead_of(word, kWordsAhead), ahead_of(word, 2 * kWordsAhead),
-                   index_of(kDirection));
+                   index_of(Way));
     std::uint64_t done = 0;
     // A node may lead to others in its own word: again, until it brings nothing new.
     for (std::uint64_t found = bits[word]; found != 0; found = bits[word] & ~done) {
@@ -118,7 +118,7 @@ void sweep_bits(const DenseGraph& graph, Rank start, CostGraph::Workspace& works
         const auto rank =
             static_cast<Rank>(word * kBits + static_cast<std::size_t>(std::countr_zero(found)));
         visit(rank);
-        graph.for_each_neighbour(rank, kDirection, [&graph, bits](Rank target) {
+        graph.for_each_neighbour(rank, Way, [&graph, bits](Rank target) {
           prefetch(&graph.nodes[target]);
           bits[target / kBits] |= std::uint64_t{1} << target % kBits;
         });

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "finops/genealogy/cost_graph.hpp"
 #include "cost_graph_support.hpp"
+#include "finops/genealogy/cost_graph.hpp"
 
 namespace finops::genealogy {
 namespace {

@@ -1,4 +1,4 @@
-// Trees: what stands where, under which words, and what the limits leave.
+// test_genealogy_tree.cpp - what stands where in a tree, under which words, and what the limits leave.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"
