@@ -1,4 +1,4 @@
-// test_genealogy.cpp - the questions of a genealogy, each by a small example that a person can add up.
+// test_genealogy.cpp - a genealogy's questions, by small examples that a person can add up.
 #include "finops/genealogy/genealogy.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// test_genealogy_tree.cpp - what stands where in a tree, under which words, and what the limits leave.
+// test_genealogy_tree.cpp - what stands where in a tree, in which words, and what limits leave.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"
