@@ -53,10 +53,10 @@ void LinkTable::sort(std::size_t node_count) {
     return std::tie(lhs.needer, lhs.needed, lhs.is_superseded, lhs.kind, lhs.step) <
            std::tie(rhs.needer, rhs.needed, rhs.is_superseded, rhs.kind, rhs.step);
   });
-  const auto rest = std::ranges::unique(links_, [](const Link& lhs, const Link& rhs) {
+  const auto has_same_ends = [](const Link& lhs, const Link& rhs) {
     return lhs.needer == rhs.needer && lhs.needed == rhs.needed;
-  });
-  links_.erase(rest.begin(), rest.end());
+  };
+  links_.erase(std::unique(links_.begin(), links_.end(), has_same_ends), links_.end());
   begins_.assign(node_count + 1, 0);
   for (const Link& link : links_) {
     ++begins_[link.needer + 1];

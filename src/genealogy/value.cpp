@@ -141,18 +141,20 @@ std::map<NodeIndex, ValueAmount> values_of(const Genealogy& genealogy, UtcTime a
 // All that the questions below share: who has a value, and whom it is credited to.
 struct Credited {
   std::map<NodeIndex, ValueAmount> values;
+  std::map<NodeIndex, std::vector<NodeIndex>> closures;  // of those with a value; sorted
   CreditByNode credits;
   std::set<NodeIndex> works;
 };
 
 Credited credit_all(const Genealogy& genealogy, UtcTime as_of, CostGraph::Workspace& workspace) {
-  Credited all{.values = values_of(genealogy, as_of), .credits = {}, .works = {}};
+  Credited all{.values = values_of(genealogy, as_of), .closures = {}, .credits = {}, .works = {}};
   for (const auto& [result, value] : all.values) {
-    const Basis basis = basis_of(genealogy, result, workspace);
+    Basis basis = basis_of(genealogy, result, workspace);
     credit(genealogy, basis, value, all.credits);
     for (const auto& [whole, nodes] : basis.works) {
       all.works.insert(whole);
     }
+    all.closures.emplace(result, std::move(basis.closure));
   }
   return all;
 }
@@ -175,19 +177,20 @@ NodeValue view(const Genealogy& genealogy, const Credited& all, NodeIndex node,
                   .led_to = zero_value(genealogy.currency()),
                   .credit = {zero_value(genealogy.currency()), zero_value(genealogy.currency())},
                   .results = {}};
-  std::vector<NodeIndex> nodes;
-  genealogy.graph().closure(node, Direction::Downstream, workspace, nodes);
-  std::sort(nodes.begin(), nodes.end());
-  for (const NodeIndex later : nodes) {
-    if (const auto found = all.values.find(later); found != all.values.end()) {
-      add_to(shown.led_to, found->second);
-      shown.results.push_back(genealogy.id_of(later));
+  const bool is_own = is_made(node_kind(shown.node_id));
+  const std::vector<NodeIndex> parts =
+      is_own ? std::vector<NodeIndex>{node} : genealogy.parts_of(node);
+  for (const auto& [result, closure] : all.closures) {
+    if (std::any_of(parts.begin(), parts.end(), [&closure = closure](NodeIndex part) {
+          return std::binary_search(closure.begin(), closure.end(), part);
+        })) {
+      add_to(shown.led_to, all.values.at(result));
+      shown.results.push_back(genealogy.id_of(result));
     }
   }
-  if (is_made(node_kind(shown.node_id))) {
+  std::vector<NodeIndex> nodes = parts;
+  if (is_own) {
     genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
-  } else {
-    nodes = genealogy.parts_of(node);
   }
   Amounts amounts = zero_amounts(genealogy.currency());
   for (const NodeIndex credited : nodes) {

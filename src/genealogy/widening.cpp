@@ -71,8 +71,7 @@ class Widener {
   void widen(std::span<const Sentence> sentences) {
     std::vector<std::size_t> inner = take_outermost(find_inner_uses(sentences, needs_.nesting));
     std::ranges::sort(inner);
-    const auto rest = std::ranges::unique(inner);
-    inner.erase(rest.begin(), rest.end());
+    inner.erase(std::unique(inner.begin(), inner.end()), inner.end());
     for (const std::size_t taking : inner) {
       take_inner(takings_[taking]);
     }

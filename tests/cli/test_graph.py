@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from command_line import Cli, amount
+from command_line import PRICED, Cli, amount
 from genealogy_story import lines_text, story_lines
 
 MODEL = "model:support-bot-v3"
@@ -271,3 +271,30 @@ def test_a_folder_that_is_not_there_is_told(story: Cli, tmp_path: pathlib.Path) 
     _, errors = story("graph", "show", ENDPOINT, "--out", str(file), expect=1)
     assert str(file) in errors
     assert "Traceback" not in errors
+
+
+# Runs that the ledger itself knows.
+
+
+def test_a_run_that_is_metered_here_is_in_the_graph(cli: Cli) -> None:
+    cli("run", *PRICED, "--name", "base", "--", "sh", "-c", "sleep 0.3")
+    (run,) = cli.runs()
+    found = cli.json("graph", "cost", "base")  # by the run's own name
+    assert found["node"]["node_id"] == f"run:{run['run_id']}"
+    assert found["node"]["status"] == "FINISHED"
+    assert found["full_cost"]["total"] == run["metered_cost"]
+    whole = cli.json("graph", "cost", "project:vision")
+    assert whole["full_cost"]["total"] == run["metered_cost"]
+
+
+def test_a_run_without_a_price_makes_the_sum_a_lower_bound(cli: Cli) -> None:
+    where = ("--project", "vision", "--experiment", "resnet", "--resources", "8xH100@aws:nowhere")
+    cli("run", *where, "--", "sleep", "0.2")
+    cli("run", *PRICED, "--", "sleep", "0.2")
+    found = cli.json("graph", "cost", "project:vision")["full_cost"]
+    assert found["unpriced_count"] == 1
+    assert amount(found["total"]) > 0
+    output, _ = cli("graph", "show", "project:vision", COLUMNS="120")
+    assert "at least: the cost of 1 node is not known yet, and unknown is not zero" in output
+    assert "unpriced" in output
+    assert "≥ $" in output

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 import pytest
-from command_line import LIMIT_SECONDS, Cli, amount
+from command_line import LIMIT_SECONDS, PRICED, Cli, amount
 from genealogy_story import lines_text, story_lines
 
 from finops.cli.graph_import import LONGEST_LINE
@@ -97,7 +97,7 @@ def test_bytes_that_are_no_text_and_endless_lines_are_told(cli: Cli, file: pathl
     assert [one["line"] for one in found["refused"]] == [2, 3]
     assert "UTF-8" in found["refused"][0]["reason"]
     assert "longer than" in found["refused"][1]["reason"]
-    assert (found["new"]["edges"], found["known"]["edges"]) == (1, 0) or found["new"]["edges"] == 2
+    assert (found["new"]["edges"], found["known"]["edges"]) == (1, 1)  # the last line again
 
 
 def test_a_cycle_is_told_with_its_path(cli: Cli, file: pathlib.Path) -> None:
@@ -120,6 +120,23 @@ def test_a_cycle_with_what_is_recorded_is_told_too(cli: Cli, file: pathlib.Path)
     file.write_text(lines_text([line]), encoding="utf-8")
     (refused,) = _import(cli, file, expect=1)["refused"]
     assert "dataset:d" in refused["reason"]
+
+
+def test_a_cost_of_what_is_metered_here_is_refused_and_no_other_line(
+    cli: Cli, file: pathlib.Path
+) -> None:
+    """The graph would take it; the ledger alone knows that the run's use is metered."""
+    cli("run", *PRICED, "--", "true")
+    (run,) = cli.runs()
+    attempt = f"attempt:{run['attempts'][0]['attempt_id']}"
+    lines = [{"cost": "1 USD", "node_id": f"run:r{n}", "event_id": f"e{n}"} for n in range(9)]
+    lines.insert(4, {"cost": "1 USD", "node_id": attempt, "event_id": "twice"})
+    file.write_text(lines_text(lines), encoding="utf-8")
+    found = _import(cli, file, expect=1)
+    assert [one["line"] for one in found["refused"]] == [5]
+    assert found["new"]["costs"] == 9
+    _, errors = cli("graph", "import", str(file), "--strict", expect=1)
+    assert attempt.partition(":")[2] in errors
 
 
 def test_other_facts_under_a_known_id_are_a_conflict(cli: Cli, file: pathlib.Path) -> None:

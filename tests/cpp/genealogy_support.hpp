@@ -108,6 +108,7 @@ inline genealogy::Genealogy graph_of(const LineageRecords& records) {
 
 inline std::vector<std::string> texts(const std::vector<NodeId>& ids) {
   std::vector<std::string> result;
+  result.reserve(ids.size());
   for (const NodeId& node_id : ids) {
     result.push_back(node_id.str());
   }

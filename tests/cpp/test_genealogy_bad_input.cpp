@@ -1,4 +1,4 @@
-// What is wrong, strange or very large, and what becomes of it: told, and the rest counts.
+// test_genealogy_bad_input.cpp - what is wrong, strange or very large, and what becomes of it.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"
@@ -8,19 +8,11 @@ namespace {
 
 using genealogy::Direction;
 using genealogy::Genealogy;
-using genealogy::Problem;
 using genealogy::RecordKind;
 using genealogy::Refusal;
 using Lines = std::vector<std::string>;
 
-std::string shown(const Problem& problem) { return problem.node_id.str() + ": " + problem.text; }
-Lines shown(const std::vector<Problem>& problems) {
-  Lines lines;
-  for (const Problem& problem : problems) {
-    lines.push_back(shown(problem));
-  }
-  return lines;
-}
+constexpr Int128 kLargest = ((Int128{1} << 126) - 1) + (Int128{1} << 126);
 
 // --- cycles --------------------------------------------------------------------------------------
 
@@ -233,44 +225,12 @@ TEST(GenealogyBadInput, TheSameEventWithOtherContentIsRefused) {
   }
 }
 
-TEST(GenealogyBadInput, ASumBelowZeroIsAProblem) {
-  LineageBuilder lineage;
-  lineage.cost("run:a", "3 USD").cost("run:a", "-3 USD").cost("run:b", "-0.5 USD");
-  const Genealogy graph = graph_of(lineage.records);
-  EXPECT_EQ(graph.total_cost().total(), usd("-0.5"));
-  EXPECT_EQ(shown(graph.problems()),
-            (Lines{"run:b: its own costs add up to -0.5 USD, below zero: a correction takes back "
-                   "more than was recorded"}));
-}
-
-// Goal: other currencies are never added, and never lost. Method: two of them on one node.
-TEST(GenealogyBadInput, OtherCurrenciesAreListedAndNeverAdded) {
-  LineageBuilder lineage;
-  lineage.edge("run:a read dataset:d").cost("run:a", "1 USD").cost("dataset:d", "2 EUR");
-  lineage.cost("dataset:d", "3 EUR").cost("dataset:d", "4 CHF").cost("dataset:d", "8 USD");
-  lineage.records.values.push_back({.value_id = EventId{"v"},
-                                    .node_id = id("model:m"),
-                                    .amount = Money::parse("9 EUR"),
-                                    .source = "survey"});
-  const Genealogy graph = graph_of(lineage.records);
-  for (const genealogy::CostSum& sum : {graph.full_cost(id("run:a")), graph.total_cost()}) {
-    EXPECT_EQ(sum.total(), usd("9"));
-    EXPECT_EQ(sum.other_currency_count, 1);
-  }
-  EXPECT_EQ(graph.cost_from(id("run:a")).other_currency_count, 0);
-  EXPECT_EQ(shown(graph.problems()),
-            (Lines{"dataset:d: cost 4 CHF and 5 EUR, which is not in any sum of USD; record it in "
-                   "USD",
-                   "model:m: value v of 9 EUR is not in any sum of USD; record it in USD"}));
-}
-
 // Goal: an amount past the range is refused, and what was there stays. Method: twice the largest.
 TEST(GenealogyBadInput, ACostThatLeavesTheRangeIsRefused) {
   for (const Currency currency : {Currency::usd(), Currency("EUR")}) {
     LineageBuilder lineage;
     lineage.cost("run:a", "1 USD").cost("run:a", "1 USD").cost("run:a", "1 USD");
-    constexpr Int128 largest = (((Int128{1} << 126) - 1) << 1) + 1;
-    lineage.records.costs[0].billed_cost = Money::from_picos(largest, currency);
+    lineage.records.costs[0].billed_cost = Money::from_picos(kLargest, currency);
     lineage.records.costs[1].billed_cost = Money::from_picos(1, currency);
     Genealogy graph(Currency::usd());
     const std::vector<Refusal> refusals = graph.add(lineage.records);
@@ -284,104 +244,32 @@ TEST(GenealogyBadInput, ACostThatLeavesTheRangeIsRefused) {
 TEST(GenealogyBadInput, ASumThatLeavesTheRangeIsAnError) {
   LineageBuilder lineage;
   lineage.edge("run:a read dataset:d").cost("run:a", "1 USD").cost("dataset:d", "1 USD");
-  constexpr Int128 largest = (((Int128{1} << 126) - 1) << 1) + 1;
   for (LineageCost& cost : lineage.records.costs) {
-    cost.billed_cost = Money::from_picos(largest, Currency::usd());
+    cost.billed_cost = Money::from_picos(kLargest, Currency::usd());
   }
   const Genealogy graph = graph_of(lineage.records);
-  EXPECT_EQ(graph.full_cost(id("dataset:d")).total().picos(), largest);
+  EXPECT_EQ(graph.full_cost(id("dataset:d")).total().picos(), kLargest);
   EXPECT_EQ(code_of([&] { (void)graph.full_cost(id("run:a")); }), "Overflow");
   EXPECT_EQ(code_of([&] { (void)graph.total_cost(); }), "Overflow");
   EXPECT_EQ(code_of([&] { (void)graph.tree(id("run:a"), Direction::Upstream, {}); }), "Overflow");
-}
-
-// --- clocks --------------------------------------------------------------------------------------
-
-// Goal: clocks that differ are told, and long lives are not. Method: one sentence between two nodes
-// that were created at second 10 and `created`; the sentence's own time moves where it matters.
-TEST(GenealogyBadInput, ClocksThatDifferAreTold) {
-  struct Case {
-    const char* sentence;
-    int subject_created;
-    int object_created;
-    int recorded;  // 0: unknown
-    const char* expected;
-  };
-  const std::vector<Case> kCases{
-      {"run:b forked_from run:a", 7, 10, 99, "run:b: created 3 s before run:a was created"},
-      {"run:b forked_from run:a", 10, 10, 99, ""},
-      {"run:a retried_as run:b", 10, 7, 99, "run:b: created 3 s before run:a was created"},
-      {"run:a produced model:m", 10, 7, 99, "model:m: created 3 s before run:a was created"},
-      {"run:a produced model:m", 10, 10, 99, ""},
-      {"attempt:a nested_in run:r", 7, 10, 99, "attempt:a: created 3 s before run:r was created"},
-      {"attempt:a nested_in run:r", 10, 7, 99, ""},
-      {"run:a read dataset:d", 7, 10, 0, "run:a: created 3 s before dataset:d was created"},
-      {"run:a read dataset:d", 7, 10, 10, ""},
-      {"run:a read dataset:d", 7, 10, 9, "run:a: recorded 1 s before dataset:d was created"},
-      {"model:m deployed_as endpoint:e", 10, 7, 10, ""},
-      {"model:m deployed_as endpoint:e", 10, 7, 8,
-       "endpoint:e: recorded 2 s before model:m was created"},
-  };
-  for (const Case& c : kCases) {
-    LineageBuilder lineage;
-    lineage.edge(c.sentence, {}, c.recorded == 0 ? UtcTime{} : at(c.recorded));
-    const LineageEdge edge = lineage.records.edges[0];
-    lineage.node(edge.subject.str(), at(c.subject_created));
-    lineage.node(edge.object.str(), at(c.object_created));
-    const std::string expected(c.expected);
-    EXPECT_EQ(shown(graph_of(lineage.records).problems()),
-              expected.empty() ? Lines{}
-                               : Lines{expected + " (" + c.sentence + "): clocks differ"});
-  }
-}
-
-// Goal: no alarm for what nobody timed, nor for a result that later runs add to. Method: the second
-// producer of a dataset is younger than it.
-TEST(GenealogyBadInput, ALaterProducerAndAnUnknownTimeAreNoProblem) {
-  LineageBuilder lineage;
-  lineage.node("job:monday", at(1)).node("dataset:d", at(2)).node("job:tuesday", at(100));
-  lineage.edge("job:monday produced dataset:d").edge("job:tuesday produced dataset:d");
-  lineage.node("run:untimed").edge("run:untimed forked_from run:pending");
-  lineage.node("run:timed", at(3)).edge("run:timed forked_from run:untimed");
-  EXPECT_EQ(shown(graph_of(lineage.records).problems()), Lines{});
-}
-
-TEST(GenealogyBadInput, ClocksAtTheEndsOfTimeDoNotOverflow) {
-  LineageBuilder lineage;
-  lineage.node("run:a", UtcTime::max()).node("run:b", UtcTime::min());
-  lineage.edge("run:b forked_from run:a");
-  EXPECT_EQ(shown(graph_of(lineage.records).problems()),
-            (Lines{"run:b: created 18446744073 s before run:a was created (run:b forked_from "
-                   "run:a): clocks differ"}));
 }
 
 // --- names ---------------------------------------------------------------------------------------
 
 TEST(GenealogyBadInput, NamesMayBeAnyText) {
   LineageRecords records;
-  const std::vector<std::string> kNames{"\u00e9", "e\u0301", "\u202eevil",   "\U0001F680",
-                                        "a b",    "a:b",     "\u4e2d\u6587", std::string(400, 'x')};
-  for (const std::string& name : kNames) {
+  const std::vector<std::string> names{"\u00e9", "e\u0301", "\u202eevil",   "\U0001F680",
+                                       "a b",    "a:b",     "\u4e2d\u6587", std::string(400, 'x')};
+  for (const std::string& name : names) {
     records.costs.push_back({.event_id = EventId{name},
                              .node_id = NodeId{"model:" + name},
                              .billed_cost = usd("1")});
   }
   const Genealogy graph = graph_of(records);
-  EXPECT_EQ(graph.node_count(), kNames.size());
-  for (const std::string& name : kNames) {
+  EXPECT_EQ(graph.node_count(), names.size());
+  for (const std::string& name : names) {
     EXPECT_EQ(graph.full_cost(NodeId{"model:" + name}).total(), usd("1")) << name;
   }
-}
-
-TEST(GenealogyBadInput, IdsThatLookAlikeAreTold) {
-  LineageBuilder lineage;
-  lineage.node("model:resnet").node("model:ResNet").node("model:res net").node("model:resnet2");
-  EXPECT_EQ(shown(graph_of(lineage.records).problems()),
-            (Lines{
-                "model:res net: differs from model:ResNet only in case or blanks: one node under "
-                "two names?",
-                "model:resnet: differs from model:ResNet only in case or blanks: one node under "
-                "two names?"}));
 }
 
 // Goal: a misspelt name finds what was meant. Method: one kind of slip each.
@@ -389,7 +277,7 @@ TEST(GenealogyBadInput, AnUnknownNodeIsToldWithTheNearest) {
   LineageBuilder lineage;
   lineage.node("model:resnet-v2").node("model:resnet-v3").node("run:bert").node("run:bert-large-1");
   const Genealogy graph = graph_of(lineage.records);
-  const std::vector<std::pair<const char*, const char*>> kCases{
+  const std::vector<std::pair<const char*, const char*>> cases{
       {"run:resnet-v2", "no node 'run:resnet-v2' in the graph; did you mean model:resnet-v2?"},
       {"model:resnt-v2",
        "no node 'model:resnt-v2' in the graph; did you mean model:resnet-v2 or model:resnet-v3?"},
@@ -401,13 +289,13 @@ TEST(GenealogyBadInput, AnUnknownNodeIsToldWithTheNearest) {
        "no node '' in the graph; a node is its kind, a colon and its name, such as "
        "model:resnet-v2"},
   };
-  for (const auto& [asked, expected] : kCases) {
+  for (const auto& [asked, expected] : cases) {
     EXPECT_EQ(message_of([&] { (void)graph.full_cost(id(asked)); }), expected);
     EXPECT_EQ(code_of([&] { (void)graph.full_cost(id(asked)); }), "NotFound");
   }
   const NodeId unknown = id("run:k3v9");
   const NodeId known = id("run:bert");
-  const std::vector<std::function<void()>> kQuestions{
+  const std::vector<std::function<void()>> questions{
       [&] { (void)graph.node(unknown); },
       [&] { (void)graph.own_cost(unknown); },
       [&] { (void)graph.cost_from(unknown); },
@@ -418,23 +306,8 @@ TEST(GenealogyBadInput, AnUnknownNodeIsToldWithTheNearest) {
       [&] { (void)graph.tree(unknown, Direction::Downstream, {}); },
       [&] { (void)graph.index_of(unknown); },
   };
-  for (const auto& question : kQuestions) {
-    EXPECT_EQ(code_of(question), "NotFound");
-  }
-}
-
-// Goal: a report of what is wrong stays readable. Method: one problem below, at and above the
-// limit.
-TEST(GenealogyBadInput, ProblemsAreBounded) {
-  for (const int count : {999, 1'000, 1'001}) {
-    LineageBuilder lineage;
-    for (int i = 0; i < count; ++i) {
-      lineage.cost("run:" + std::to_string(i), "-1 USD");
-    }
-    const std::vector<Problem> problems = graph_of(lineage.records).problems();
-    EXPECT_EQ(problems.size(), static_cast<std::size_t>(count));
-    EXPECT_EQ(problems.back().node_id.empty(), count == 1'001);
-    EXPECT_EQ(problems.back().text == "1 more problems", count == 1'001);
+  for (const auto& question : questions) {
+    EXPECT_EQ(code_of([&] { question(); }), "NotFound");
   }
 }
 

@@ -1,5 +1,5 @@
-// Random small lineages against a second, simple reading of the rules: sets of names and searches
-// without any index.
+// test_genealogy_random.cpp - random small lineages against a second, simple reading of the
+// rules: sets of names and searches without any index.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -306,7 +306,7 @@ std::string answers(const Genealogy& graph) {
         for (const NodeId& step : contributor.path) {
           text += " " + step.str();
         }
-        text += "\n";
+        text += '\n';
       }
       for (const TreeNode& line : graph.tree(node_id, direction, {})) {
         text += std::string(static_cast<std::size_t>(line.depth), ' ') + line.view.node_id.str() +

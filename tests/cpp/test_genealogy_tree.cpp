@@ -1,4 +1,4 @@
-// Trees: what stands where, under which words, and what the limits leave.
+// test_genealogy_tree.cpp - what stands where in a tree, in which words, and what limits leave.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"

@@ -129,6 +129,19 @@ TEST(Value, CreditsOfAllWorkAddUp) {
       << "it is what the sweep made";
 }
 
+// Goal: a project led to what its runs led to, though no model needs a project.
+TEST(Value, AProjectLedToWhatItsRunsLedTo) {
+  LineageBuilder lineage = story();
+  lineage.edge("run:sweep nested_in experiment:p/e").edge("experiment:p/e nested_in project:p");
+  const Genealogy graph = graph_of(lineage.records);
+  const UtcTime as_of = parse_utc("2026-06-01");
+  const NodeValue project = value_of(graph, NodeId{"project:p"}, as_of);
+  EXPECT_EQ(project.led_to.per_month, usd("50000"));
+  EXPECT_EQ(project.results, (std::vector<NodeId>{NodeId{"model:m"}}));
+  const NodeValue sweep = value_of(graph, NodeId{"run:sweep"}, as_of);
+  EXPECT_EQ(project.credit.highest.per_month, sweep.credit.highest.per_month);
+}
+
 TEST(Value, WithoutAValueThereIsNone) {
   LineageBuilder lineage = story();
   lineage.cost("run:aside", "3 USD");

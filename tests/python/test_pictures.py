@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import pathlib
+import random
 import re
 import shutil
 import xml.etree.ElementTree
@@ -83,9 +84,13 @@ def test_children_over_the_limit_are_one_fold(trial_count: int, drawn: int, fold
 
 
 def test_a_trial_that_others_refer_to_is_not_folded() -> None:
-    picture = _picture(story_lines(), "model:support-bot-v3", most_children=3)
-    drawn = [node.node_id for node in picture.nodes if node.counted_at is None]
-    assert "run:trial-17" in drawn, "the trial that the model came from"
+    """The cheapest trial, from which the dearest went on, among ten of which three are drawn."""
+    fork = {"edge": "forked_from", "subject": "run:trial-00010", "object": "run:trial-00001"}
+    for lines, is_drawn in ((wide_sweep(10), False), ([*wide_sweep(10), fork], True)):
+        picture = _picture(lines, "model:m", most_children=3)
+        drawn = [node.node_id for node in picture.nodes if node.counted_at is None]
+        assert ("run:trial-00001" in drawn) is is_drawn
+        _check_sums(picture)
 
 
 def test_references_point_to_where_a_node_is_counted() -> None:
@@ -95,6 +100,66 @@ def test_references_point_to_where_a_node_is_counted() -> None:
     for node in references:
         assert picture.nodes[node.counted_at or 0].node_id == node.node_id
         assert node.costs.total.amount == 0
+
+
+def test_what_many_parts_need_stands_below_their_whole() -> None:
+    """40 trials began from one checkpoint: it stands below the sweep, and no trial seems dearer."""
+    picture = _picture(story_lines(), "model:support-bot-v3", most_children=0)
+    nodes = {node.node_id: node for node in picture.nodes if node.counted_at is None}
+    sweep = nodes["run:sweep-12-may"]
+    checkpoint = nodes["checkpoint:sft/step-30000"]
+    assert picture.nodes[checkpoint.parent] == sweep
+    assert checkpoint.relation == "shared by 40"
+    for name, node in nodes.items():
+        if name.startswith("run:trial"):
+            assert node.costs.total == node.own_cost, name
+    assert sum(node.counted_at is not None and node.node_id == checkpoint.node_id
+               for node in picture.nodes) == 40  # fmt: skip
+
+
+def _dominators(edges: set[tuple[str, str]], root: str, node: str) -> set[str]:
+    """By definition: all nodes without which the root no longer reaches `node`."""
+    names = {name for edge in edges for name in edge} - {node}
+    return {one for one in names if node not in _reached(edges, root, without=one)}
+
+
+def _reached(edges: set[tuple[str, str]], root: str, *, without: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [root]
+    while waiting:
+        at = waiting.pop()
+        if at == without or at in found:
+            continue
+        found.add(at)
+        waiting.extend(needed for needer, needed in edges if needer == at)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_shared_nodes_stand_below_their_dominator(seed: int) -> None:
+    """Random graphs of runs that read what other runs made; against the definition."""
+    chance = random.Random(seed)
+    count = 9
+    lines: list[dict[str, Any]] = []
+    edges: set[tuple[str, str]] = set()
+    for number in range(count):
+        lines.append({"edge": "produced", "subject": f"run:{number}", "object": f"model:{number}"})
+        cost = {"cost": f"{number + 1} USD", "node_id": f"run:{number}", "event_id": f"e{number}"}
+        lines.append(cost)
+        edges.add((f"model:{number}", f"run:{number}"))
+        for other in range(number + 1, count):
+            if chance.random() < 0.35:
+                read = {"edge": "read", "subject": f"run:{number}", "object": f"model:{other}"}
+                lines.append(read)
+                edges.add((f"run:{number}", f"model:{other}"))
+    picture = _picture(lines, "model:0", most_children=0)
+    _check_sums(picture)
+    for node in picture.nodes[1:]:
+        if node.counted_at is None:
+            dominators = _dominators(edges, "model:0", node.node_id)
+            # They stand in a row from the root: the nearest one is dominated by all others.
+            nearest = max(dominators, key=lambda one: len(_dominators(edges, "model:0", one)))
+            assert picture.nodes[node.parent].node_id == nearest, (seed, node.node_id)
 
 
 # DOT and Graphviz.

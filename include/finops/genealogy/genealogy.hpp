@@ -2,9 +2,9 @@
 //
 // Owns: Genealogy: names, pending nodes, statuses, what needs what, full cost, contributors, groups
 // and differences. Does not own: the walks (cost_graph.hpp), shares of cost that add up to the
-// total (credit.hpp), where the records come from (ledger, or lines of text). Invariants: one
-// currency per graph, amounts in others are listed and never added; each node is counted once;
-// unknown cost is counted as unknown, never as zero.
+// total (credit.hpp), where the records come from (ledger, or lines of text).
+// Invariants: one currency per graph, amounts in others are listed and never added; each node is
+// counted once; unknown cost is counted as unknown, never as zero.
 //
 // What needs what, from the sentences that people record:
 //   model was produced by run   -> the model needs the run
@@ -76,7 +76,7 @@ struct Refusal {
 struct NodeView {
   NodeId node_id;
   NodeKind kind = NodeKind::Run;
-  std::string label;
+  std::string label;   ///< never empty: the name in the id if there is none
   std::string status;  ///< empty: none known
   Outcome outcome = Outcome::Good;
   std::string user_name;
@@ -141,7 +141,7 @@ struct TreeLimits {
 /// Something a person should look at; nothing was changed because of it.
 struct Problem {
   NodeId node_id;
-  std::string text;  ///< "started 3 s before run:a, which it forked from: clocks differ"
+  std::string text;  ///< "created 3 s before run:a was created (run:b forked_from run:a): ..."
 };
 
 inline constexpr std::size_t kMostProblems = 1'000;

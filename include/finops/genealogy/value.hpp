@@ -29,8 +29,8 @@ struct ValueRange {
 struct NodeValue {
   NodeId node_id;
   CostSum full_cost;
-  /// Value of the results that came from it (itself included), all of it: what it led to. Several
-  /// nodes lead to the same value, so these do not add up.
+  /// All the value of the results that came from it or from a part of it, itself included: what it
+  /// led to. Several nodes lead to the same value, so these do not add up.
   ValueAmount led_to;
   /// Its share of that value. Of work, a project or an experiment: with all that is nested in it;
   /// under each rule the credits of all outermost runs and jobs add up to the value. Of a dataset,

@@ -22,8 +22,7 @@ from finops.genealogy import (
     allocate,
     find_node,
 )
-from finops.pictures import FORMATS, write_picture
-from finops.pictures.model import make_picture
+from finops.pictures import FORMATS, make_picture, write_picture
 
 from . import graph_records
 from .graph_json import (
@@ -343,7 +342,8 @@ def _labels(graph: Genealogy, contributors: list[Contributor]) -> dict[str, str]
 
 def _called(view: NodeView) -> str:
     shown = one_line(view.node_id)
-    return f"{one_line(view.label)} ({shown})" if view.label else shown
+    is_name = view.label in ("", shown.partition(":")[2])
+    return shown if is_name else f"{one_line(view.label)} ({shown})"
 
 
 def _show_contributors(

@@ -15,7 +15,6 @@ from typing import BinaryIO
 
 from finops.errors import Conflict, InvalidArgument, MoneyOverflow
 from finops.genealogy import (
-    RECORD_KINDS,
     BusinessValue,
     Genealogy,
     LineageCost,
@@ -34,7 +33,6 @@ from finops.ledger import Ledger
 
 LONGEST_LINE = 1 << 20
 _LINES_OF_A_WRITE = 10_000  # the ledger is locked meanwhile
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -98,17 +96,20 @@ class LineageImport:
             else:
                 contents.setdefault(key, content)
                 left.append(line)
+        refusals = graph.add(make_records(line.record for line in left))
+        reasons = {
+            (one.record_kind, one.position): f"{one.record}: {one.reason}" for one in refusals
+        }
+        positions: Counter[str] = Counter()
         self.lines = []
-        for kind in RECORD_KINDS:
-            # By itself, so that a refusal's position is a place in this list.
-            lines = [line for line in left if record_kind(line.record) == kind]
-            refusals = graph.add(make_records(line.record for line in lines))
-            reasons = {one.position: f"{one.record}: {one.reason}" for one in refusals}
-            for position, line in enumerate(lines):
-                if position in reasons:
-                    self._refuse(line, reasons[position])
-                else:
-                    self.lines.append(line)
+        for line in left:
+            kind = record_kind(line.record)
+            reason = reasons.get((kind, positions[kind]))
+            positions[kind] += 1
+            if reason is None:
+                self.lines.append(line)
+            else:
+                self._refuse(line, reason)
 
     def write(self, ledger: Ledger, *, is_all_or_nothing: bool) -> None:
         """Write what is new. A line that the ledger refuses is found by halving.
@@ -145,14 +146,10 @@ class LineageImport:
 
 def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
     """The lines without their ends; of one that is too long a piece that is too long as well."""
-    is_first = True
     while content := stream.readline(LONGEST_LINE + 2):
         piece = content
         while not piece.endswith(b"\n") and (piece := stream.readline(LONGEST_LINE + 2)):
             pass  # the rest of a line that is too long
-        if is_first:
-            content = content.removeprefix(_BYTE_ORDER_MARK)
-            is_first = False
         yield content.rstrip(b"\r\n")
 
 

@@ -236,7 +236,7 @@ def show_difference(
     difference: Difference, first: str, second: str, labels: dict[str, str], console: Console
 ) -> None:
     """What is only in one, only in the other, and in both."""
-    parts = (
+    parts: tuple[tuple[str, CostSum, list[Contributor]], ...] = (
         (f"only {one_line(first)}", difference.only_first, difference.first_contributors),
         (f"only {one_line(second)}", difference.only_second, difference.second_contributors),
         ("both", difference.both, []),

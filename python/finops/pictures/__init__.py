@@ -8,7 +8,8 @@ import pathlib
 from finops.errors import SystemFailure
 
 from .dot import dot_text, render_dot
-from .model import Picture, make_picture
+from .folding import make_picture
+from .model import Picture
 from .page import page_text
 
 __all__ = ["FORMATS", "Picture", "dot_text", "make_picture", "page_text", "write_picture"]
