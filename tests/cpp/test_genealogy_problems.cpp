@@ -1,4 +1,4 @@
-// What a person should look at: it counts as it is, and is listed.
+// test_genealogy_problems.cpp - what a person should look at counts as it is, and is listed.
 #include <gtest/gtest.h>
 
 #include "genealogy_support.hpp"

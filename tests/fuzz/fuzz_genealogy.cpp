@@ -47,12 +47,12 @@ void add_record(fuzz::Bytes& bytes, LineageRecords& records) {
                                .charge_period_end = {}});
       break;
     case 2:
-      records.statuses.push_back(
-          {.node_id = node_id(bytes),
-           .status = bytes.one_of({"RUNNING", "FAILED", "PREEMPTED", "RETIRED", "ACTIVE"}),
-           .who = "",
-           .why = "",
-           .recorded_at = time(bytes)});
+      records.statuses.push_back({.node_id = node_id(bytes),
+                                  .status = bytes.one_of({"RUNNING", "FAILED", "PREEMPTED",
+                                                          "RETIRED", "ACTIVE"}),
+                                  .who = "",
+                                  .why = "",
+                                  .recorded_at = time(bytes)});
       break;
     case 3:
       records.uses.push_back({.event_id = event_id,
