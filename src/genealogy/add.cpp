@@ -225,6 +225,19 @@ class Taker {
     parts_.links = std::move(needs.links);
     parts_.nesting = std::move(needs.nesting);
     drop_refused(records, known_count, needs.refused);
+    note_makings();
+  }
+
+  void note_makings() {
+    for (const Sentence& sentence : parts_.sentences) {
+      const bool is_making =
+          sentence.kind == EdgeKind::Produced || sentence.kind == EdgeKind::DeployedAs;
+      UtcTime& made_at = parts_.facts[sentence.object].made_at;
+      if (is_making && sentence.recorded_at != UtcTime{} &&
+          (made_at == UtcTime{} || sentence.recorded_at < made_at)) {
+        made_at = sentence.recorded_at;
+      }
+    }
   }
 
   void drop_refused(const LineageRecords& records, std::size_t known_count,

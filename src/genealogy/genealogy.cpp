@@ -91,8 +91,8 @@ NodeView GenealogyParts::view(NodeIndex node) const {
           .outcome = outcome(node),
           .user_name = texts.text(known.user_name),
           .cluster = texts.text(known.cluster),
-          .created_at = known.created_at,
-          .is_pending = !known.is_known,
+          .created_at = known.since(),
+          .is_pending = known.is_pending(),
           .is_unpriced = known.is_unpriced,
           .own_cost = own_cost(node)};
 }
@@ -134,7 +134,7 @@ NodeView Genealogy::node(const NodeId& node_id) const {
 std::vector<NodeId> Genealogy::pending() const {
   std::vector<NodeId> ids;
   for (NodeIndex node = 0; node < node_count(); ++node) {
-    if (!parts_->facts[node].is_known) {
+    if (parts_->facts[node].is_pending()) {
       ids.push_back(parts_->names.id(node));
     }
   }
@@ -230,7 +230,7 @@ std::vector<NodeIndex> Genealogy::surviving_results() const {
 std::string_view Genealogy::status_of(NodeIndex node) const {
   return parts_->texts.text(parts_->facts[node].status);
 }
-UtcTime Genealogy::created_at(NodeIndex node) const { return parts_->facts[node].created_at; }
+UtcTime Genealogy::created_at(NodeIndex node) const { return parts_->facts[node].since(); }
 std::span<const NodeUse> Genealogy::uses() const noexcept { return parts_->uses.records; }
 std::span<const BusinessValue> Genealogy::values() const noexcept { return parts_->values.records; }
 

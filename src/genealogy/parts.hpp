@@ -28,10 +28,17 @@ struct NodeFacts {
   std::uint32_t cluster = 0;
   std::uint32_t attributes = 0;
   std::uint32_t status = 0;
-  bool is_known = false;  ///< false: pending
+  bool is_known = false;  ///< from a node's record
   bool is_unpriced = false;
   UtcTime created_at{};
+  UtcTime made_at{};  ///< when somebody first said that it was produced or deployed
   UtcTime status_recorded_at{};
+
+  /// Nobody said what it is, nor that it was made.
+  [[nodiscard]] bool is_pending() const noexcept { return !is_known && made_at == UtcTime{}; }
+  [[nodiscard]] UtcTime since() const noexcept {
+    return created_at == UtcTime{} ? made_at : created_at;
+  }
 };
 
 /// A cost that was taken in, to tell whether another one with its event id is the same.

@@ -66,6 +66,19 @@ TEST(Credit, SharesByEachRule) {
   EXPECT_EQ(allocation.total.total(), usd("211"));
 }
 
+// Goal: of results that nobody described, the one that was produced last came last. Method: two
+// runs say what they made, as training scripts do.
+TEST(Credit, AResultCameWhenItWasProduced) {
+  LineageBuilder lineage;
+  lineage.edge("run:a produced model:z", {}, at(1)).edge("run:b produced model:b", {}, at(2));
+  lineage.edge("run:a read dataset:d").edge("run:b read dataset:d").cost("dataset:d", "9 USD");
+  const Genealogy graph = graph_of(lineage.records);
+  EXPECT_EQ(allocate(graph, {}).claimants[0].last_pays, usd("9")) << "model:b";
+  EXPECT_EQ(graph.node(NodeId{"model:z"}).created_at, at(1));
+  EXPECT_EQ(graph.pending(),
+            (std::vector<NodeId>{NodeId{"run:a"}, NodeId{"run:b"}, NodeId{"dataset:d"}}));
+}
+
 // Goal: unknown use is not zero use. Method: the use of one is missing, or in another unit, or all
 // is zero: then the parts are equal.
 TEST(Credit, SharesEquallyWhereUseIsNotKnown) {

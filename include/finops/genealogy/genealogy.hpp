@@ -81,8 +81,8 @@ struct NodeView {
   Outcome outcome = Outcome::Good;
   std::string user_name;
   std::string cluster;
-  UtcTime created_at{};     ///< epoch: unknown
-  bool is_pending = false;  ///< only edges or costs name it
+  UtcTime created_at{};     ///< or when it was first produced or deployed; epoch: unknown
+  bool is_pending = false;  ///< others name it; nobody said what it is or when it was made
   bool is_unpriced = false;
   Money own_cost;
 };
@@ -174,7 +174,8 @@ class Genealogy {
   [[nodiscard]] bool contains(const NodeId& node_id) const;
   /// Error(NotFound), with the nearest names, if the graph has no such node. So do all below.
   [[nodiscard]] NodeView node(const NodeId& node_id) const;
-  /// Nodes that only edges, costs or statuses name.
+  /// Nodes that only edges, costs or statuses name, but for what was produced or deployed at a
+  /// known time: who made it described it.
   [[nodiscard]] std::vector<NodeId> pending() const;
   /// Clocks that differ between a node and what it needs, costs in other currencies, negative sums,
   /// ids that look alike. At most kMostProblems; then one more without an id says how many more.
