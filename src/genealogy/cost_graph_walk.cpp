@@ -82,10 +82,11 @@ void prefetch_edges(const DenseGraph& graph, std::size_t word, std::size_t later
                     std::size_t side) {
   constexpr std::size_t kLines = 6;  // 64 nodes of 1.5 edges: 384 bytes
   constexpr std::size_t kRanksInLine = 64 / sizeof(Rank);
-  const Rank* const edges =
-      graph.targets[side].data() + graph.nodes[word * kBits].edges_begin[side];
+  const auto& edges = graph.targets[side];
+  const std::size_t first = graph.nodes[word * kBits].edges_begin[side];
   for (std::size_t line = 0; line < kLines; ++line) {
-    prefetch(edges + line * kRanksInLine);
+    // Not past the end: such an address may not even be computed.
+    prefetch(edges.data() + std::min(first + line * kRanksInLine, edges.size()));
   }
   prefetch(&graph.nodes[later_word * kBits]);
 }
