@@ -7,6 +7,7 @@ what Graphviz makes of them.
 from __future__ import annotations
 
 import html
+import json
 import pathlib
 import random
 import re
@@ -19,6 +20,7 @@ import pytest
 from genealogy_story import graph_of, story_lines, wide_sweep
 
 from finops.errors import MissingPackage, SystemFailure
+from finops.genealogy import Genealogy, make_records, parse_lineage_line
 from finops.pictures import Picture, dot_text, make_picture, page_text, write_picture
 from finops.pictures.dot import render_dot
 from finops.texts import shorten
@@ -160,6 +162,65 @@ def test_shared_nodes_stand_below_their_dominator(seed: int) -> None:
             # They stand in a row from the root: the nearest one is dominated by all others.
             nearest = max(dominators, key=lambda one: len(_dominators(edges, "model:0", one)))
             assert picture.nodes[node.parent].node_id == nearest, (seed, node.node_id)
+
+
+def _counted_cost(picture: Picture) -> Decimal:
+    counted = [node for node in picture.nodes if node.counted_at is None]
+    names = [node.node_id for node in counted]
+    assert len(names) == len(set(names))
+    return sum((node.own_cost.amount for node in counted), Decimal(0))
+
+
+def _whole_that_read_what_its_part_made() -> list[dict[str, Any]]:
+    return [
+        {"edge": "nested_in", "subject": "job:prep", "object": "run:train"},
+        {"edge": "produced", "subject": "job:prep", "object": "dataset:tokens"},
+        {"edge": "read", "subject": "run:train", "object": "dataset:tokens"},
+        {"edge": "read", "subject": "job:prep", "object": "dataset:raw"},
+        {"edge": "read", "subject": "run:train", "object": "dataset:raw"},
+        {"edge": "produced", "subject": "run:train", "object": "model:M"},
+        {"cost": "10 USD", "node_id": "run:train", "event_id": "c1"},
+        {"cost": "3 USD", "node_id": "job:prep", "event_id": "c2"},
+    ]
+
+
+@pytest.mark.parametrize("root", ["dataset:raw", "dataset:tokens"])
+def test_what_came_from_a_node_may_go_in_a_circle(root: str) -> None:
+    """The whole shows its part, the part made the dataset, the whole read that."""
+    picture = _picture(_whole_that_read_what_its_part_made(), root, downstream=True)
+    graph = graph_of(_whole_that_read_what_its_part_made())
+    assert picture.root.costs.total == graph.cost_from(root).total
+    assert picture.root.costs.total.amount == _counted_cost(picture) > 0
+    _check_sums(picture)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_nothing_is_lost_of_random_graphs_downstream(seed: int) -> None:
+    """Runs in runs that read what runs before them made, their own parts too."""
+    chance = random.Random(seed)
+    lines: list[dict[str, Any]] = []
+    for number in range(9):
+        cost = {"cost": f"{number + 1} USD", "node_id": f"run:{number}", "event_id": f"e{number}"}
+        made = {"edge": "produced", "subject": f"run:{number}", "object": f"dataset:{number}"}
+        lines += [cost, made]
+        for other in range(number):
+            if chance.random() < 0.35:
+                lines.append(
+                    {"edge": "read", "subject": f"run:{number}", "object": f"dataset:{other}"}
+                )
+            if chance.random() < 0.2:
+                lines.append(
+                    {"edge": "nested_in", "subject": f"run:{other}", "object": f"run:{number}"}
+                )
+    graph = Genealogy("USD")
+    graph.add(make_records(parse_lineage_line(json.dumps(line)) for line in lines))
+    for root in graph.node_ids():
+        tree = graph.tree(root, downstream=True)
+        picture = make_picture(tree, is_downstream=True, most_children=0)
+        assert picture.root.costs.total == graph.cost_from(root).total, (seed, root)
+        assert picture.root.costs.total.amount == _counted_cost(picture), (seed, root)
+        assert len(picture.nodes) >= len(tree)
+        _check_sums(picture)
 
 
 # DOT and Graphviz.

@@ -4,8 +4,10 @@ The core's tree puts a checkpoint that 40 trials began from below one of them, w
 cost far more than the others. Here it stands below their sweep, and each trial refers to it.
 
 Owns: the places. Does not own: costs, which are the core's and still add up; folding (model).
-Source: the immediate dominator, here of a graph without cycles: the nearest common dominator of all
-that need the node, taken in topological order (Cooper, Harvey and Kennedy, 2001).
+Invariant: the root costs what it cost before, and each counted node stands in one place.
+Source: the immediate dominator (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm",
+2001). What came from a node may have cycles: a whole shows its parts, a part made a dataset, the
+whole read that; so places are sought until none changes.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from finops.errors import InternalError
+
 from .model import Costs, PictureNode
 
-_MOST_STEPS = 2_000_000  # of all walks up; beyond, nodes stay where the core put them
+_MOST_STEPS = 4_000_000  # of all walks up; beyond, nodes stay where the core put them
 
 
 def place_shared(nodes: list[PictureNode]) -> list[PictureNode]:
@@ -26,9 +30,14 @@ def place_shared(nodes: list[PictureNode]) -> list[PictureNode]:
     nodes : as the core gives them: parents first, `counted_at` of a repetition its own place.
     """
     needers = _needers(nodes)
-    order = _topological_order(nodes, needers)
-    places = _dominators(nodes, needers, order)
-    return _walk(nodes, needers, places, _costs(nodes, order, places))
+    order = _order(needers)
+    places = _dominators(needers, order)
+    if places is None or len(order) < sum(node.counted_at is None for node in nodes):
+        return nodes
+    walked = _walk(nodes, needers, places, _costs(nodes, order, places))
+    if len(walked) < len(nodes) or walked[0].costs != nodes[0].costs:
+        raise InternalError(f"a picture of {nodes[0].node_id} lost nodes or costs; please report")
+    return walked
 
 
 def _place(nodes: list[PictureNode], position: int) -> int:
@@ -38,46 +47,65 @@ def _place(nodes: list[PictureNode], position: int) -> int:
 
 
 def _needers(nodes: list[PictureNode]) -> list[list[int]]:
-    """For each counted node the nodes that it is a child of, here or as a repetition."""
+    """For each counted node the nodes that it is a child of, here or as a repetition.
+
+    Of the root none: downstream, what came from it may have it below itself again.
+    """
     needers: list[list[int]] = [[] for _ in nodes]
     for position in range(1, len(nodes)):
-        if (place := _place(nodes, position)) >= 0:
+        if (place := _place(nodes, position)) > 0:
             needers[place].append(nodes[position].parent)
     return needers
 
 
-def _topological_order(nodes: list[PictureNode], needers: list[list[int]]) -> list[int]:
-    """Counted nodes, each after all that need it."""
-    children: list[list[int]] = [[] for _ in nodes]
+def _order(needers: list[list[int]]) -> list[int]:
+    """Counted nodes in reverse postorder: without cycles each stands after all that need it."""
+    children: list[list[int]] = [[] for _ in needers]
     for place, above in enumerate(needers):
         for needer in above:
             children[needer].append(place)
-    missing = [len(above) for above in needers]
-    order = [0]
-    for node in order:  # grows meanwhile
-        for child in children[node]:
-            missing[child] -= 1
-            if missing[child] == 0:
-                order.append(child)
-    return order
+    is_seen = [False] * len(needers)
+    is_seen[0] = True
+    finished: list[int] = []
+    path = [(0, iter(children[0]))]
+    while path:
+        node, left = path[-1]
+        child = next((one for one in left if not is_seen[one]), None)
+        if child is None:
+            finished.append(node)
+            path.pop()
+        else:
+            is_seen[child] = True
+            path.append((child, iter(children[child])))
+    return finished[::-1]
 
 
-def _dominators(nodes: list[PictureNode], needers: list[list[int]], order: list[int]) -> list[int]:
-    """For each counted node the node below which it stands; -1: the root, or no counted node."""
-    above = [-1] * len(nodes)
-    depth = [0] * len(nodes)
-    steps = 0
-    for node in order[1:]:
-        meeting = needers[node][0]
-        for other in needers[node][1:]:
-            while meeting != other and steps < _MOST_STEPS:
-                steps += 1
-                if depth[meeting] >= depth[other]:
-                    meeting = above[meeting]
-                else:
-                    other = above[other]
-        above[node] = meeting if steps < _MOST_STEPS else nodes[node].parent
-        depth[node] = depth[above[node]] + 1
+def _dominators(needers: list[list[int]], order: list[int]) -> list[int] | None:
+    """For each counted node the node below which it stands; -1: the root, or no counted node.
+
+    None: it takes too long.
+    """
+    rank = {node: at for at, node in enumerate(order)}
+    above = [-1] * len(needers)
+    is_changed, steps = True, 0
+    while is_changed:
+        is_changed = False
+        for node in order[1:]:
+            meeting = -1
+            for other in needers[node]:
+                if other != 0 and above[other] < 0:
+                    continue  # has no place yet, in the first round
+                if meeting < 0:
+                    meeting = other
+                while meeting != other:
+                    if (steps := steps + 1) > _MOST_STEPS:
+                        return None
+                    if rank[meeting] > rank[other]:
+                        meeting = above[meeting]
+                    else:
+                        other = above[other]
+            is_changed |= above[node] != meeting
+            above[node] = meeting
     return above
 
 
