@@ -84,7 +84,8 @@ class Taker {
     const std::size_t known_count = parts_.sentences.size();
     take_each(RecordKind::Edge, records.edges);
     extend();
-    if (parts_.sentences.size() > known_count || has_changed_sentence_) {
+    const bool has_new_needs = parts_.sentences.size() > known_count || has_changed_sentence_;
+    if (has_new_needs) {
       rebuild(records, known_count);
     }
     take_each(RecordKind::Cost, records.costs);
@@ -92,6 +93,9 @@ class Taker {
     take_each(RecordKind::Use, records.uses);
     take_each(RecordKind::Value, records.values);
     take_each(RecordKind::Unpriced, records.unpriced);
+    if (has_new_needs || !records.statuses.empty() || !records.unpriced.empty()) {
+      parts_.find_outcomes();
+    }
     return std::move(refusals_);
   }
 
@@ -219,7 +223,6 @@ class Taker {
     Needs needs = build_needs(parts_.names, parts_.sentences);
     for (NodeIndex node = 0; node < parts_.names.size(); ++node) {
       needs.graph.add_cost(node, parts_.graph.cost_picos(node));
-      needs.graph.set_mark(node, parts_.graph.mark(node));
     }
     parts_.graph = std::move(needs.graph);
     parts_.links = std::move(needs.links);
@@ -305,7 +308,6 @@ class Taker {
     if (facts.status == 0 || facts.status_recorded_at <= status.recorded_at) {
       facts.status = parts_.texts.number(status.status);
       facts.status_recorded_at = status.recorded_at;
-      set_mark(node);
     }
     return {};
   }
@@ -332,13 +334,7 @@ class Taker {
   std::string take(const NodeId& unpriced, std::size_t /*position*/) {
     const NodeIndex node = intern_in_graph(unpriced);
     parts_.facts[node].is_unpriced = true;
-    set_mark(node);
     return {};
-  }
-
-  void set_mark(NodeIndex node) {
-    const auto outcome = static_cast<std::uint8_t>(parts_.outcome(node));
-    parts_.graph.set_mark(node, parts_.facts[node].is_unpriced ? outcome | kUnpricedMark : outcome);
   }
 
   GenealogyParts& parts_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "finops/base/error.hpp"
@@ -59,9 +60,9 @@ std::vector<Use> uses_of(const Genealogy& genealogy, std::span<const NodeIndex> 
 }
 
 // The use of each claimant of a group in the first unit in which all of them have a known use that
-// is not zero for all; ones, if there is none.
-std::vector<Int128> compare_use(const std::vector<Use>& uses,
-                                const std::vector<std::uint32_t>& group) {
+// is not zero for all; nullopt, if there is none.
+std::optional<std::vector<Int128>> compare_use(const std::vector<Use>& uses,
+                                               const std::vector<std::uint32_t>& group) {
   for (const auto& [unit, ignored] : uses[group.front()]) {
     std::vector<Int128> sizes;
     Int128 sum = 0;
@@ -77,7 +78,7 @@ std::vector<Int128> compare_use(const std::vector<Use>& uses,
       return sizes;
     }
   }
-  return std::vector<Int128>(group.size(), 1);
+  return std::nullopt;
 }
 
 // The claimant that came last; one whose time is unknown counts as before all others.
@@ -96,12 +97,14 @@ std::uint32_t last_of(const Genealogy& genealogy, std::span<const NodeIndex> cla
 void share_group(Money cost, const std::vector<std::uint32_t>& group, const std::vector<Use>& uses,
                  std::uint32_t last, std::vector<ClaimantShare>& shares) {
   const std::vector<Money> equal = split_by(cost, std::vector<Int128>(group.size(), 1));
-  const std::vector<Money> by_use = split_by(cost, compare_use(uses, group));
+  const std::optional<std::vector<Int128>> sizes = compare_use(uses, group);
+  const std::vector<Money> by_use = sizes.has_value() ? split_by(cost, *sizes) : equal;
   for (std::size_t i = 0; i < group.size(); ++i) {
     ClaimantShare& share = shares[group[i]];
     share.equal += equal[i];
     share.usage += by_use[i];
     share.full_cost += cost;
+    share.is_usage_known = share.is_usage_known && (sizes.has_value() || group.size() == 1);
   }
   shares[last].last_pays += cost;
   if (group.size() == 1) {
@@ -109,15 +112,14 @@ void share_group(Money cost, const std::vector<std::uint32_t>& group, const std:
   }
 }
 
-ClaimantShare empty_share(const NodeId& node_id, const Use& use, Currency currency) {
+ClaimantShare empty_share(const NodeId& node_id, Currency currency) {
   const Money zero = Money::zero(currency);
   return {.node_id = node_id,
           .equal = zero,
           .usage = zero,
           .last_pays = zero,
           .exclusive = zero,
-          .full_cost = zero,
-          .is_usage_known = !use.empty()};
+          .full_cost = zero};
 }
 
 }  // namespace
@@ -142,9 +144,8 @@ Allocation allocate(const Genealogy& genealogy, std::span<const NodeId> claimant
   Allocation allocation{.claimants = {},
                         .no_outcome = CostSum(genealogy.currency()),
                         .total = genealogy.total_cost()};
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    allocation.claimants.push_back(empty_share(genealogy.id_of(nodes[i]), uses[i],
-                                               genealogy.currency()));
+  for (const NodeIndex node : nodes) {
+    allocation.claimants.push_back(empty_share(genealogy.id_of(node), genealogy.currency()));
   }
   std::vector<Money> cost_of(claims.claimants_of.size(), Money::zero(genealogy.currency()));
   for (NodeIndex node = 0; node < graph.node_count(); ++node) {

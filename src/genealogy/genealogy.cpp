@@ -15,10 +15,6 @@ namespace {
 constexpr std::array<std::string_view, kOutcomeCount> kOutcomeNames{"good", "failed", "preempted",
                                                                     "running"};
 
-bool is_work(NodeKind kind) {
-  return kind == NodeKind::Run || kind == NodeKind::Attempt || kind == NodeKind::Job;
-}
-
 std::string not_found(const NodeId& node_id, const std::vector<NodeId>& near) {
   std::string message = "no node '" + node_id.str() + "' in the graph; ";
   if (near.empty()) {
@@ -68,9 +64,19 @@ NodeIndex GenealogyParts::require(const NodeId& node_id) const {
   return *node;
 }
 
-Outcome GenealogyParts::outcome(NodeIndex node) const {
-  return is_work(names.kind(node)) ? outcome_of_status(texts.text(facts[node].status))
-                                   : Outcome::Good;
+void GenealogyParts::find_outcomes() {
+  std::vector<NodeIndex> owners(names.size(), kNoNode);
+  for (NodeIndex node = 0; node < names.size(); ++node) {
+    const NodeIndex owner = follow(node, owners, [&](NodeIndex part) {
+      const auto wholes = nesting.wholes(part);
+      return facts[part].status != 0 || wholes.empty() ? kNoNode : wholes.front();
+    });
+    facts[node].outcome = is_work(names.kind(node))
+                              ? outcome_of_status(texts.text(facts[owner].status))
+                              : Outcome::Good;
+    const auto mark = static_cast<std::uint8_t>(facts[node].outcome);
+    graph.set_mark(node, facts[node].is_unpriced ? mark | kUnpricedMark : mark);
+  }
 }
 
 void GenealogyParts::add_to(CostSum& sum, NodeIndex node) const {

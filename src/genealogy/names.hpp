@@ -17,6 +17,11 @@
 
 namespace finops::genealogy {
 
+/// Whether such a node is work that somebody did, and not what it read or made.
+[[nodiscard]] constexpr bool is_work(NodeKind kind) noexcept {
+  return kind == NodeKind::Run || kind == NodeKind::Attempt || kind == NodeKind::Job;
+}
+
 inline constexpr NodeIndex kNoNode = 0xFFFFFFFF;
 
 class Names {

@@ -30,6 +30,7 @@ struct NodeFacts {
   std::uint32_t status = 0;
   bool is_known = false;  ///< from a node's record
   bool is_unpriced = false;
+  Outcome outcome = Outcome::Good;  ///< of work without a status, that of the whole around it
   UtcTime created_at{};
   UtcTime made_at{};  ///< when somebody first said that it was produced or deployed
   UtcTime status_recorded_at{};
@@ -96,7 +97,9 @@ struct GenealogyParts {
 
   /// Throws Error(NotFound) with the nearest names.
   [[nodiscard]] NodeIndex require(const NodeId& node_id) const;
-  [[nodiscard]] Outcome outcome(NodeIndex node) const;
+  [[nodiscard]] Outcome outcome(NodeIndex node) const { return facts[node].outcome; }
+  /// Anew for all nodes, from statuses, nesting, and whose cost is unknown.
+  void find_outcomes();
   [[nodiscard]] Money own_cost(NodeIndex node) const {
     return Money::from_picos(graph.cost_picos(node), currency);
   }

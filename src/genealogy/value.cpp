@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "finops/base/error.hpp"
+#include "genealogy/names.hpp"
 #include "genealogy/weights.hpp"
 
 namespace finops::genealogy {
@@ -39,10 +40,6 @@ std::vector<ValueAmount> split(const ValueAmount& value, const std::vector<Int12
     parts.push_back({.per_month = per_month[i], .to_date = to_date[i]});
   }
   return parts;
-}
-
-bool is_work(NodeKind kind) {
-  return kind == NodeKind::Run || kind == NodeKind::Attempt || kind == NodeKind::Job;
 }
 
 // What work makes: it has no work of its own, its credit is that of all behind it.
@@ -138,23 +135,30 @@ std::map<NodeIndex, ValueAmount> values_of(const Genealogy& genealogy, UtcTime a
   return values;
 }
 
-// All that the questions below share: who has a value, and whom it is credited to.
-struct Credited {
-  std::map<NodeIndex, ValueAmount> values;
-  std::map<NodeIndex, std::vector<NodeIndex>> closures;  // of those with a value; sorted
+// A result with a value: what it rests on, and who has what part in it.
+struct CreditedResult {
+  ValueAmount value;
+  std::vector<NodeIndex> closure;  // sorted
   CreditByNode credits;
+};
+
+// All that the questions below share.
+struct Credited {
+  std::map<NodeIndex, CreditedResult> results;
   std::set<NodeIndex> works;
 };
 
 Credited credit_all(const Genealogy& genealogy, UtcTime as_of, CostGraph::Workspace& workspace) {
-  Credited all{.values = values_of(genealogy, as_of), .closures = {}, .credits = {}, .works = {}};
-  for (const auto& [result, value] : all.values) {
+  Credited all;
+  for (const auto& [result, value] : values_of(genealogy, as_of)) {
     Basis basis = basis_of(genealogy, result, workspace);
-    credit(genealogy, basis, value, all.credits);
+    CreditByNode credits;
+    credit(genealogy, basis, value, credits);
     for (const auto& [whole, nodes] : basis.works) {
       all.works.insert(whole);
     }
-    all.closures.emplace(result, std::move(basis.closure));
+    all.results.emplace(result,
+                        CreditedResult{value, std::move(basis.closure), std::move(credits)});
   }
   return all;
 }
@@ -170,6 +174,24 @@ ValueRange range_of(const Amounts& amounts) {
   return range;
 }
 
+// The nodes whose credit is the node's: of what is made, all behind it; of work, itself and the
+// parts that belong to no other whole.
+std::vector<NodeIndex> credited_to(const Genealogy& genealogy, NodeIndex node,
+                                   CostGraph::Workspace& workspace) {
+  std::vector<NodeIndex> nodes;
+  const NodeKind kind = node_kind(genealogy.id_of(node));
+  if (is_made(kind)) {
+    genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
+    return nodes;
+  }
+  nodes = genealogy.parts_of(node);
+  if (is_work(kind)) {
+    const NodeIndex whole = genealogy.whole_of(node);
+    std::erase_if(nodes, [&](NodeIndex part) { return genealogy.whole_of(part) != whole; });
+  }
+  return nodes;
+}
+
 NodeValue view(const Genealogy& genealogy, const Credited& all, NodeIndex node,
                CostGraph::Workspace& workspace) {
   NodeValue shown{.node_id = genealogy.id_of(node),
@@ -177,26 +199,24 @@ NodeValue view(const Genealogy& genealogy, const Credited& all, NodeIndex node,
                   .led_to = zero_value(genealogy.currency()),
                   .credit = {zero_value(genealogy.currency()), zero_value(genealogy.currency())},
                   .results = {}};
-  const bool is_own = is_made(node_kind(shown.node_id));
-  const std::vector<NodeIndex> parts =
-      is_own ? std::vector<NodeIndex>{node} : genealogy.parts_of(node);
-  for (const auto& [result, closure] : all.closures) {
-    if (std::any_of(parts.begin(), parts.end(), [&closure = closure](NodeIndex part) {
-          return std::binary_search(closure.begin(), closure.end(), part);
-        })) {
-      add_to(shown.led_to, all.values.at(result));
-      shown.results.push_back(genealogy.id_of(result));
-    }
-  }
-  std::vector<NodeIndex> nodes = parts;
-  if (is_own) {
-    genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
-  }
+  const std::vector<NodeIndex> sources =
+      is_made(node_kind(shown.node_id)) ? std::vector<NodeIndex>{node} : genealogy.parts_of(node);
+  const std::vector<NodeIndex> credited = credited_to(genealogy, node, workspace);
   Amounts amounts = zero_amounts(genealogy.currency());
-  for (const NodeIndex credited : nodes) {
-    if (const auto found = all.credits.find(credited); found != all.credits.end()) {
-      for (std::size_t rule = 0; rule < amounts.size(); ++rule) {
-        add_to(amounts.at(rule), found->second.at(rule));
+  for (const auto& [result, behind] : all.results) {
+    const auto is_behind = [&closure = behind.closure](NodeIndex source) {
+      return std::binary_search(closure.begin(), closure.end(), source);
+    };
+    if (std::none_of(sources.begin(), sources.end(), is_behind)) {
+      continue;  // what its work did for other results is not its own
+    }
+    add_to(shown.led_to, behind.value);
+    shown.results.push_back(genealogy.id_of(result));
+    for (const NodeIndex part : credited) {
+      if (const auto found = behind.credits.find(part); found != behind.credits.end()) {
+        for (std::size_t rule = 0; rule < amounts.size(); ++rule) {
+          add_to(amounts.at(rule), found->second.at(rule));
+        }
       }
     }
   }
@@ -216,7 +236,7 @@ std::vector<NodeValue> value_report(const Genealogy& genealogy, UtcTime as_of) {
   CostGraph::Workspace workspace;
   const Credited all = credit_all(genealogy, as_of, workspace);
   std::set<NodeIndex> nodes = all.works;
-  for (const auto& [result, value] : all.values) {
+  for (const auto& [result, behind] : all.results) {
     nodes.insert(result);
   }
   std::vector<NodeValue> report;

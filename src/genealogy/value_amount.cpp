@@ -43,8 +43,8 @@ Money share_of_window(Money amount, UtcTime start, UtcTime end, UtcTime from, Ut
 constexpr UtcTime kFirst{};
 UtcTime last_time() { return start_of(std::chrono::year{2261} / std::chrono::January); }
 
-Money up_to(const BusinessValue& value, UtcTime until) {
-  const UtcTime from = std::max(value.valid_from, kFirst);
+Money up_to(const BusinessValue& value, UtcTime begin, UtcTime until) {
+  const UtcTime from = std::max(begin, kFirst);
   Money sum = Money::zero(value.amount.currency());
   const int month_count = months_in(value.period);
   for (year_month first = period_start(from, month_count); start_of(first) < until;
@@ -61,7 +61,9 @@ ValueAmount value_amount(const BusinessValue& value, UtcTime as_of) {
   const Money zero = Money::zero(value.amount.currency());
   const UtcTime now = std::min(as_of, last_time());
   const UtcTime end = value.valid_to == UtcTime{} ? UtcTime::max() : value.valid_to;
-  if (now < value.valid_from || value.valid_from >= end) {
+  // Nobody said from when: from when it was said, and never from 1970.
+  const UtcTime begin = value.valid_from == UtcTime{} ? value.recorded_at : value.valid_from;
+  if (now < begin || begin >= end) {
     return {.per_month = zero, .to_date = zero};
   }
   if (value.period == ValuePeriod::Once) {
@@ -70,7 +72,7 @@ ValueAmount value_amount(const BusinessValue& value, UtcTime as_of) {
   const auto month_count = static_cast<std::size_t>(months_in(value.period));
   const std::vector<std::int64_t> equally(month_count, 1);
   return {.per_month = now < end ? value.amount.split(equally).front() : zero,
-          .to_date = up_to(value, std::min(now, end))};
+          .to_date = begin == UtcTime{} ? zero : up_to(value, begin, std::min(now, end))};
 }
 
 }  // namespace finops::genealogy

@@ -399,5 +399,22 @@ TEST(Genealogy, KeepsUsesAndValues) {
   EXPECT_EQ(texts(graph.pending()), (Lines{"endpoint:e", "model:m"}));
 }
 
+// Goal: attempts of which nobody said how they ended turned out as their run; one that has a status
+// of its own keeps it. Method: the run's status comes first, last, and with the edge.
+TEST(Genealogy, AttemptsWithoutAStatusTurnOutAsTheirRun) {
+  LineageBuilder nesting;
+  nesting.edge("attempt:1 nested_in run:a").edge("attempt:2 nested_in run:a");
+  nesting.cost("attempt:1", "3 USD").cost("attempt:2", "4 USD");
+  LineageBuilder statuses;
+  statuses.status("run:a", "FAILED").status("attempt:2", "FINISHED");
+  for (const bool is_nesting_first : {true, false}) {
+    Genealogy graph(Currency::usd());
+    graph.add(is_nesting_first ? nesting.records : statuses.records);
+    graph.add(is_nesting_first ? statuses.records : nesting.records);
+    EXPECT_EQ(graph.full_cost(id("run:a")).of(Outcome::Failed), usd("3"));
+    EXPECT_EQ(graph.full_cost(id("run:a")).of(Outcome::Good), usd("4"));
+  }
+}
+
 }  // namespace
 }  // namespace finops::testing

@@ -53,6 +53,7 @@ TEST(Credit, SharesByEachRule) {
   EXPECT_EQ(b.equal, usd("120"));
   EXPECT_EQ(a.usage, usd("55"));
   EXPECT_EQ(b.usage, usd("145"));
+  EXPECT_TRUE(a.is_usage_known);
   EXPECT_EQ(a.last_pays, usd("30"));
   EXPECT_EQ(b.last_pays, usd("170")) << "model:b came later";
   EXPECT_EQ(a.lowest(), usd("30"));
@@ -96,7 +97,7 @@ TEST(Credit, SharesEquallyWhereUseIsNotKnown) {
       << "measured zero is zero";
   const Allocation allocation =
       allocate(graph_of(two_models().use("model:a", 9, "requests").records), {});
-  EXPECT_TRUE(allocation.claimants[0].is_usage_known);
+  EXPECT_FALSE(allocation.claimants[0].is_usage_known) << "its own is, the other's is not";
   EXPECT_FALSE(allocation.claimants[1].is_usage_known);
 }
 

@@ -20,10 +20,16 @@ using genealogy::TreeNode;
 
 using Ids = std::set<std::string>;
 
+struct PaperSum {
+  Money total = usd("0");
+  Money failed = usd("0");
+  std::int64_t unpriced_count = 0;
+};
+
 // What a person with paper and pencil would do, one sentence after the other.
 class Paper {
  public:
-  explicit Paper(const LineageRecords& records) {
+  explicit Paper(const LineageRecords& records) : records_(records) {
     for (std::size_t i = 0; i < records.edges.size(); ++i) {
       const LineageEdge& edge = records.edges[i];
       nodes_.insert(edge.subject.str());
@@ -53,6 +59,17 @@ class Paper {
     return direction == Direction::Upstream ? reached(node, needs_) : came_from(node);
   }
   [[nodiscard]] const Ids& nodes() const { return nodes_; }
+  [[nodiscard]] PaperSum sum_of(const Ids& nodes) const {
+    PaperSum sum;
+    for (const LineageCost& cost : records_.costs) {
+      if (nodes.contains(cost.node_id.str())) {
+        sum.total += cost.billed_cost;
+        sum.failed += has_failed(cost.node_id) ? cost.billed_cost : usd("0");
+        sum.unpriced_count += std::ranges::count(records_.unpriced, cost.node_id);
+      }
+    }
+    return sum;
+  }
 
   std::vector<std::size_t> refused;
 
@@ -108,6 +125,27 @@ class Paper {
     return in_part;
   }
 
+  // Work without a status turned out as the first of the wholes around it.
+  [[nodiscard]] bool has_failed(const NodeId& node_id) const {
+    const NodeKind kind = node_kind(node_id);
+    if (kind != NodeKind::Run && kind != NodeKind::Attempt && kind != NodeKind::Job) {
+      return false;
+    }
+    for (std::string node = node_id.str();;) {
+      const auto status = std::ranges::find_if(records_.statuses, [&](const NodeStatus& known) {
+        return known.node_id.str() == node;
+      });
+      if (status != records_.statuses.end()) {
+        return status->status == "FAILED";
+      }
+      const auto around = wholes_.find(node);
+      if (around == wholes_.end()) {
+        return false;
+      }
+      node = *around->second.begin();
+    }
+  }
+
   // Those of `around` that have no whole in `around`.
   [[nodiscard]] Ids widest(const Ids& around) const {
     Ids result;
@@ -145,6 +183,7 @@ class Paper {
     }
   }
 
+  const LineageRecords& records_;
   Ids nodes_;
   Relation needs_;
   Relation parts_;  // of any kind of whole
@@ -202,32 +241,8 @@ LineageRecords random_records(Random& random) {
   return std::move(lineage.records);
 }
 
-struct PaperSum {
-  Money total = usd("0");
-  Money failed = usd("0");
-  std::int64_t unpriced_count = 0;
-};
-PaperSum sum_of(const Ids& nodes, const LineageRecords& records) {
-  PaperSum sum;
-  for (const LineageCost& cost : records.costs) {
-    if (nodes.contains(cost.node_id.str())) {
-      const NodeKind kind = node_kind(cost.node_id);
-      const bool is_work =
-          kind == NodeKind::Run || kind == NodeKind::Attempt || kind == NodeKind::Job;
-      const bool is_failed =
-          is_work && std::ranges::any_of(records.statuses, [&](const NodeStatus& status) {
-            return status.node_id == cost.node_id && status.status == "FAILED";
-          });
-      sum.total += cost.billed_cost;
-      sum.failed += is_failed ? cost.billed_cost : usd("0");
-      sum.unpriced_count += std::ranges::count(records.unpriced, cost.node_id);
-    }
-  }
-  return sum;
-}
-
-void expect_sum(const CostSum& sum, const Ids& nodes, const LineageRecords& records) {
-  const PaperSum expected = sum_of(nodes, records);
+void expect_sum(const CostSum& sum, const Ids& nodes, const Paper& paper) {
+  const PaperSum expected = paper.sum_of(nodes);
   EXPECT_EQ(sum.total(), expected.total);
   EXPECT_EQ(sum.of(Outcome::Failed), expected.failed);
   EXPECT_EQ(sum.node_count, std::ssize(nodes));
@@ -236,7 +251,7 @@ void expect_sum(const CostSum& sum, const Ids& nodes, const LineageRecords& reco
 
 // What the parts of an answer are together.
 void expect_parts_add_up(const Genealogy& graph, const std::string& node, Direction direction,
-                         const Ids& closure, const LineageRecords& records) {
+                         const Ids& closure, const Paper& paper) {
   CostSum contributed(Currency::usd());
   for (const genealogy::Contributor& contributor : graph.contributors(id(node), direction)) {
     EXPECT_EQ(contributor.path.front(), id(node));
@@ -245,11 +260,11 @@ void expect_parts_add_up(const Genealogy& graph, const std::string& node, Direct
     contributed.by_outcome[0] += contributor.cost.total();
     contributed.node_count += contributor.cost.node_count;
   }
-  EXPECT_EQ(contributed.total(), sum_of(closure, records).total);
+  EXPECT_EQ(contributed.total(), paper.sum_of(closure).total);
   EXPECT_EQ(contributed.node_count, std::ssize(closure));
 
   const std::vector<TreeNode> tree = graph.tree(id(node), direction, {});
-  expect_sum(tree.front().subtree_cost, closure, records);
+  expect_sum(tree.front().subtree_cost, closure, paper);
   std::vector<Money> below;  // own cost and the subtrees of the children
   Ids counted;
   for (const TreeNode& line : tree) {
@@ -287,8 +302,8 @@ TEST(GenealogyRandom, AnswersAsPaperAndPencilDo) {
         const Ids closure = paper.closure(node, direction);
         const bool is_upstream = direction == Direction::Upstream;
         expect_sum(is_upstream ? graph.full_cost(id(node)) : graph.cost_from(id(node)), closure,
-                   records);
-        expect_parts_add_up(graph, node, direction, closure, records);
+                   paper);
+        expect_parts_add_up(graph, node, direction, closure, paper);
       }
     }
   }
@@ -375,9 +390,9 @@ TEST(GenealogyRandom, DifferencesAddUp) {
     std::ranges::set_difference(second_closure, first_closure,
                                 std::inserter(only_second, only_second.end()));
     const genealogy::Difference difference = graph.difference(id(first), id(second));
-    expect_sum(difference.both, both, records);
-    expect_sum(difference.only_first, only_first, records);
-    expect_sum(difference.only_second, only_second, records);
+    expect_sum(difference.both, both, paper);
+    expect_sum(difference.only_first, only_first, paper);
+    expect_sum(difference.only_second, only_second, paper);
     Money contributed = usd("0");
     for (const genealogy::Contributor& contributor : difference.first_contributors) {
       contributed += contributor.cost.total();

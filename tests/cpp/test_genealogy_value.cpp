@@ -129,6 +129,44 @@ TEST(Value, CreditsOfAllWorkAddUp) {
       << "it is what the sweep made";
 }
 
+// Goal: a model's credit is for its own value alone, though its work is credited for another's too;
+// a part of two wholes is credited once. Method: the smallest graphs with both.
+TEST(Value, NothingIsCreditedTwice) {
+  const UtcTime from = parse_utc("2026-05-01");
+  const UtcTime as_of = parse_utc("2026-06-01");
+  LineageBuilder two;
+  two.edge("run:s produced model:m").edge("run:s produced model:n").cost("run:s", "10 USD");
+  two.value("model:m", "100 USD", ValuePeriod::Month, from);
+  two.value("model:n", "1000 USD", ValuePeriod::Month, from);
+  const Genealogy models = graph_of(two.records);
+  EXPECT_EQ(value_of(models, NodeId{"model:m"}, as_of).credit.highest.per_month, usd("100"));
+  EXPECT_EQ(value_of(models, NodeId{"run:s"}, as_of).credit.highest.per_month, usd("1100"));
+
+  LineageBuilder shared;
+  shared.edge("run:t nested_in run:a").edge("run:t nested_in run:b").cost("run:t", "10 USD");
+  shared.edge("run:t produced model:m");
+  shared.value("model:m", "100 USD", ValuePeriod::Month, from);
+  const Genealogy wholes = graph_of(shared.records);
+  const ValueRange a = value_of(wholes, NodeId{"run:a"}, as_of).credit;
+  const ValueRange b = value_of(wholes, NodeId{"run:b"}, as_of).credit;
+  EXPECT_EQ(a.highest.per_month + b.lowest.per_month, usd("100"));
+  EXPECT_EQ(a.lowest.per_month + b.highest.per_month, usd("100"));
+}
+
+// Goal: a value that comes again and again, of which nobody said from when, counts from when it was
+// said and never from 1970.
+TEST(ValueAmount, BeginsWhenItWasSaid) {
+  BusinessValue value;
+  value.amount = usd("31");
+  value.period = ValuePeriod::Month;
+  value.recorded_at = parse_utc("2026-05-01");
+  EXPECT_EQ(value_amount(value, parse_utc("2026-05-11")).to_date, usd("10"));
+  EXPECT_EQ(value_amount(value, parse_utc("2026-04-11")).per_month, usd("0"));
+  value.recorded_at = {};
+  EXPECT_EQ(value_amount(value, parse_utc("2026-05-11")).to_date, usd("0"));
+  EXPECT_EQ(value_amount(value, parse_utc("2026-05-11")).per_month, usd("31"));
+}
+
 // Goal: a project led to what its runs led to, though no model needs a project.
 TEST(Value, AProjectLedToWhatItsRunsLedTo) {
   LineageBuilder lineage = story();

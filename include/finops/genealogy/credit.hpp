@@ -39,7 +39,9 @@ struct ClaimantShare {
   Money last_pays;
   Money exclusive;  ///< what no other claimant came from: no rule gives less
   Money full_cost;  ///< no rule gives more; these do not add up
-  bool is_usage_known = false;
+  /// False if some of what it shares under the usage rule was shared equally, as the use of one of
+  /// those who share it is not known, is in another unit, or is zero for all.
+  bool is_usage_known = true;
 
   [[nodiscard]] Money share(CreditRule rule) const;
   [[nodiscard]] Money lowest() const;   ///< of the three rules

@@ -34,8 +34,9 @@
 
 namespace finops::genealogy {
 
-/// How what was spent turned out. A node without a status counts as Good, and so does what is no
-/// work (run, attempt, job): a result that was retired cost what it cost.
+/// How what was spent turned out. Work (run, attempt, job) without a status turned out as the whole
+/// around it, if that has one; else it counts as Good, and so does what is no work: a result that
+/// was retired cost what it cost.
 enum class Outcome { Good, Failed, Preempted, Running };
 inline constexpr int kOutcomeCount = 4;
 /// "good", "failed", "preempted", "running".
@@ -162,8 +163,8 @@ class Genealogy {
   /// Takes records in; edges may come before their nodes. Returns what was refused: other facts
   /// under a known id, a sentence that makes no sense (dataset read run), a cycle (with its path),
   /// an own cost that leaves the range. The rest counts. The same record again is a no-op. New
-  /// edges take time in proportion to the whole graph, so give many at once; the rest only to
-  /// themselves.
+  /// edges and statuses take time in proportion to the whole graph, so give many at once; the rest
+  /// only to themselves.
   std::vector<Refusal> add(const LineageRecords& records);
 
   [[nodiscard]] Currency currency() const noexcept;

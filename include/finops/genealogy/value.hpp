@@ -33,8 +33,10 @@ struct NodeValue {
   /// led to. Several nodes lead to the same value, so these do not add up.
   ValueAmount led_to;
   /// Its share of that value. Of work, a project or an experiment: with all that is nested in it;
-  /// under each rule the credits of all outermost runs and jobs add up to the value. Of a dataset,
-  /// checkpoint, model or endpoint, which is made by work: of all the work behind it.
+  /// under each rule the credits of all outermost runs and jobs add up to the value (a part of
+  /// several wholes counts with the one whose id is least). Of a dataset, checkpoint, model or
+  /// endpoint, which is made by work: what all the work behind it has in the results that came from
+  /// it.
   ValueRange credit;
   std::vector<NodeId> results;  ///< that have a value and came from it
 };
@@ -47,7 +49,8 @@ struct NodeValue {
 /// All results that have a value, and the wholes behind them, by full cost, largest first.
 [[nodiscard]] std::vector<NodeValue> value_report(const Genealogy& genealogy, UtcTime as_of);
 
-/// What one record is worth per month at `as_of`, and was worth up to then.
+/// What one record is worth per month at `as_of`, and was worth up to then. A value without
+/// valid_from counts from recorded_at; without either, nothing is known to have come of it so far.
 [[nodiscard]] ValueAmount value_amount(const BusinessValue& value, UtcTime as_of);
 
 }  // namespace finops::genealogy
