@@ -111,6 +111,7 @@ class LoadedGenealogy:
     currency: str
     other_currencies: dict[str, int] = field(default_factory=dict)  # records in each
     refusals: list[Refusal] = field(default_factory=list)  # of records that the ledger holds
+    other_values: list[BusinessValue] = field(default_factory=list)  # in other currencies
 
 
 def load_genealogy(
@@ -120,19 +121,21 @@ def load_genealogy(
 
     Parameters
     ----------
-    currency : of all sums; empty: the one that most records have.
+    currency : of all sums; empty: the one that most costs are in, without costs most values.
     as_of : only what was recorded before; None: all.
     """
     records = LineageRecords() if ledger is None else ledger.lineage(as_of)
     counts = count_currencies(records)
     if not currency:
+        choices = counts or Counter(value.amount.currency for value in records.values)
         # Most records first, then by name, so that the answer does not hang on their order.
-        order = sorted(counts, key=lambda name: (-counts[name], name))
+        order = sorted(choices, key=lambda name: (-choices[name], name))
         currency = order[0] if order else DEFAULT_CURRENCY
     graph = Genealogy(currency)
     refusals = graph.add(records)
     others = {name: counts[name] for name in sorted(counts) if name != currency}
-    return LoadedGenealogy(graph, currency, others, refusals)
+    other_values = [one for one in records.values if one.amount.currency != currency]
+    return LoadedGenealogy(graph, currency, others, refusals, other_values)
 
 
 def record_kind(record: LineageLine) -> str:

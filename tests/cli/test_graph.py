@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from command_line import PRICED, Cli, amount
-from genealogy_story import lines_text, story_lines
+from genealogy_story import lines_text, story_lines, wide_sweep
 
 MODEL = "model:support-bot-v3"
 ENDPOINT = "endpoint:support-bot"
@@ -298,3 +298,47 @@ def test_a_run_without_a_price_makes_the_sum_a_lower_bound(cli: Cli) -> None:
     assert "at least: the cost of 1 node is not known yet, and unknown is not zero" in output
     assert "unpriced" in output
     assert "≥ $" in output
+
+
+def test_every_sum_with_a_cost_that_is_not_known_is_a_lower_bound(cli: Cli) -> None:
+    where = ("--project", "vision", "--experiment", "resnet", "--resources", "8xH100@aws:nowhere")
+    cli("run", *where, "--", "sleep", "0.1")
+    (run,) = cli.runs()
+    cli("graph", "link", f"run:{run['run_id']}", "produced", "model:m")
+    cli("graph", "link", "model:m", "deployed_as", "endpoint:e")
+    cli("graph", "charge", "endpoint:e", "5 USD")
+    output, _ = cli("graph", "cost", "endpoint:e", COLUMNS="140")
+    assert "endpoint:e cost at least $5.00: $5.00 itself; at least $0.00 in" in output
+    assert "≥ $0.00" in output  # among the contributors
+    assert "≥ $5.00" in cli("graph", "list", COLUMNS="140")[0]
+    output, _ = cli("graph", "cost", "endpoint:e", "--by", "kind", COLUMNS="140")
+    assert "≥ $0.00" in output
+    assert "≥ $5.00" not in output  # the endpoint's own cost is known
+    output, _ = cli("graph", "diff", "endpoint:e", "model:m", COLUMNS="140")
+    assert "both: at least $0.00" in output
+    assert "at least: the cost of 1 node is not known yet" in output
+
+
+def test_a_difference_tells_costs_in_other_currencies(story: Cli) -> None:
+    output, _ = story("graph", "diff", ENDPOINT, MODEL)
+    assert "not in the sum: costs of 1 node in EUR" in output
+
+
+def test_contributors_tell_how_much_of_the_path_is_hidden(story: Cli) -> None:
+    contributors = story.json("graph", "cost", MODEL)["contributors"]
+    assert {one["hidden_path_count"] for one in contributors} == {0}
+
+
+def test_what_graphviz_lays_out_is_not_endless(cli: Cli, tmp_path: pathlib.Path) -> None:
+    """More than 2,000 children that are all to be drawn: the rest is one node with its cost."""
+    if shutil.which("dot") is None:
+        pytest.skip("Graphviz is not installed")
+    file = tmp_path / "lines.jsonl"
+    file.write_text(lines_text(wide_sweep(2100)), encoding="utf-8")
+    cli("graph", "import", str(file))
+    picture = tmp_path / "m.svg"
+    output, _ = cli("graph", "show", "model:m", "--children", "0", "--out", str(picture))
+    assert ": 2,001 nodes, " in output
+    assert "102 more" in picture.read_text(encoding="utf-8")
+    output, _ = cli("graph", "show", "model:m", "--children", "0", "--out", str(tmp_path / "m.dot"))
+    assert ": 2,102 nodes, " in output

@@ -261,3 +261,41 @@ def test_what_makes_no_sense_is_refused(cli: Cli, command: tuple[str, ...], name
     _, errors = cli("graph", *command, expect=1)
     assert named in errors
     assert cli.json("graph", "list")["nodes"] == []
+
+
+def test_a_cost_counts_from_the_moment_of_its_charge(cli: Cli) -> None:
+    cli("graph", "link", "run:a", "produced", "model:m")
+    cli("graph", "charge", "run:a", "5 USD")
+    cli("graph", "charge", "run:a", "7 USD", "--to", "2026-03-01")
+    cli("graph", "charge", "run:a", "9 USD", "--from", "2026-03-01", "--to", "2026-04-01")
+    own = {
+        day: amount(cli.json("graph", "list", "--as-of", day)["nodes"][0]["own_cost"])
+        if cli.json("graph", "list", "--as-of", day)["nodes"] else 0
+        for day in ("2020-01-01", "2026-03-02", "2026-04-02", "2199-01-01")
+    }  # fmt: skip
+    assert list(own.values()) == [0, 7, 16, 21]
+    _, errors = cli(
+        "graph", "charge", "run:a", "1 USD", "--from", "2026-03-02", "--to", "2026-03-01", expect=1
+    )
+    assert "charge_period_end" in errors
+
+
+def test_a_cost_below_zero_must_say_that_it_corrects(cli: Cli, file: pathlib.Path) -> None:
+    line = {"cost": "-5 USD", "node_id": "run:a", "event_id": "e1"}
+    corrects = {**line, "event_id": "e2", "is_correction": True}
+    file.write_text(lines_text([line, corrects, RIGHT]), encoding="utf-8")
+    found = _import(cli, file, expect=1)
+    (refused,) = found["refused"]
+    assert refused["line"] == 1
+    assert "is_correction" in refused["reason"]
+    assert found["new"]["costs"] == 1
+    _, errors = cli("graph", "charge", "run:a", "--", "-5 USD", expect=1)
+    assert "--correction" in errors
+    assert amount(cli.json("graph", "cost", "run:a")["own_cost"]["total"]) == -5
+
+
+def test_a_dry_run_says_what_it_cannot_foresee(cli: Cli, file: pathlib.Path) -> None:
+    file.write_text(lines_text([RIGHT]), encoding="utf-8")
+    output, _ = cli("graph", "import", str(file), "--dry-run")
+    assert "what the ledger itself refuses shows only when it is written" in output
+    assert "shows only" not in cli("graph", "import", str(file))[0]

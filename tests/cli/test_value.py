@@ -39,7 +39,8 @@ def test_the_report_puts_cost_beside_value(story: Cli) -> None:
     assert "run:sweep-12-may" in nodes
     assert "run:reranker-a" not in nodes  # led to nothing
     output, _ = story("value", "show")
-    assert "does not add up; credits do" in output
+    assert "does not add up. Credits do" in output
+    assert "of outermost runs and jobs" in output
 
 
 def test_a_node_that_nobody_valued_has_no_value_and_not_zero(story: Cli) -> None:
@@ -65,6 +66,103 @@ def test_value_is_added_listed_and_ended(story: Cli) -> None:
     assert amount(later["led_to"]["to_date"]) == 2400
     _, errors = story("value", "end", "no-such", expect=1)
     assert "finops value list" in errors
+
+
+def test_a_value_that_has_not_begun_ends_before_it_begins(story: Cli) -> None:
+    story(
+        "value", "add", "intent-router", "1200", "USD", "--per", "month", "--source", "the desk",
+        "--from", "2199-07-01", "--event-id", "v:later",
+    )  # fmt: skip
+    output, _ = story("value", "end", "v:later")
+    assert "before it begins" in output
+    for day in ("2199-06-01", "2199-12-01"):
+        (found,) = story.json("value", "show", "intent-router", "--as-of", day)["nodes"]
+        assert amount(found["led_to"]["per_month"]) == amount(found["led_to"]["to_date"]) == 0
+
+
+def test_the_same_value_again_is_one(story: Cli) -> None:
+    command = ("value", "add", MODEL, "7 USD", "--per", "month", "--source", "x", "--event-id", "v")
+    story(*command)
+    story(*command)
+    assert len(story.json("value", "list")["values"]) == 2  # the story has one
+
+
+def test_a_value_of_each_month_must_say_from_when(cli: Cli, tmp_path: pathlib.Path) -> None:
+    line = {"value": "5 USD", "node_id": "model:m", "event_id": "v1", "source": "x"}
+    later = {**line, "event_id": "v2", "per": "quarter", "valid_from": "2026-01-01T00:00:00Z"}
+    file = tmp_path / "lines.jsonl"
+    file.write_text(lines_text([{**line, "per": "month"}, {**line, "event_id": "v3"}, later]))
+    found = cli.json("graph", "import", str(file), expect=1)
+    (refused,) = found["refused"]
+    assert refused["line"] == 1
+    assert "valid_from" in refused["reason"]
+    assert found["new"]["values"] == 2
+    cli("value", "add", "m", "5 USD", "--per", "month", "--source", "x", "--event-id", "now")
+    recorded = {one["value_id"]: one for one in cli.json("value", "list")["values"]}
+    assert recorded["now"]["valid_from"] > "2026"
+
+
+def _valued_in_euros(cli: Cli, file: pathlib.Path, *, has_cost: bool) -> None:
+    lines = [
+        {"edge": "produced", "subject": "run:s", "object": "model:m"},
+        {"value": "50000 EUR", "per": "month", "node_id": "model:m", "source": "x",
+         "event_id": "v", "valid_from": "2026-01-01T00:00:00Z"},
+    ]  # fmt: skip
+    if has_cost:
+        lines.append({"cost": "10 USD", "node_id": "run:s", "event_id": "c"})
+    file.write_text(lines_text(lines), encoding="utf-8")
+    cli("graph", "import", str(file))
+
+
+@pytest.mark.parametrize("node", [(), ("model:m",), ("run:s",)])
+def test_values_in_another_currency_are_told_beside_the_answer(
+    cli: Cli, tmp_path: pathlib.Path, node: tuple[str, ...]
+) -> None:
+    _valued_in_euros(cli, tmp_path / "lines.jsonl", has_cost=True)
+    output, _ = cli("value", "show", *node, "--as-of", "2099-01-01")
+    assert "not in the sum: worth €50,000.00 a month" in output
+    assert "see --currency EUR" in output
+    assert "no value is recorded" not in output
+    assert "nobody said" not in output
+    (other,) = cli.json("value", "show", *node)["other_values"]
+    assert other["per_month"] == {"amount": "50000", "currency": "EUR"}
+    output, _ = cli("value", "show", *node, "--currency", "EUR")
+    assert "€50,000.00" in output
+    assert "not in the sum: costs of 1 node in USD" in output
+
+
+def test_of_a_node_only_what_came_from_it_is_told(cli: Cli, tmp_path: pathlib.Path) -> None:
+    _valued_in_euros(cli, tmp_path / "lines.jsonl", has_cost=True)
+    cli("graph", "link", "run:other", "produced", "model:other")
+    assert cli.json("value", "show", "run:other")["other_values"] == []
+    assert "nobody said what it is worth" in cli("value", "show", "run:other")[0]
+
+
+def test_without_costs_sums_are_in_the_currency_of_the_values(
+    cli: Cli, tmp_path: pathlib.Path
+) -> None:
+    _valued_in_euros(cli, tmp_path / "lines.jsonl", has_cost=False)
+    found = cli.json("value", "show", "model:m")
+    assert found["currency"] == "EUR"
+    assert found["other_values"] == []
+
+
+def test_a_sum_up_to_a_day_names_the_day(story: Cli) -> None:
+    for node in ((), (MODEL,)):
+        output, _ = story("value", "show", *node, "--as-of", "2199-01-01", COLUMNS="160")
+        assert "up to 2199-01-01" in output.lower()
+        assert "up to now" not in output.lower()
+        assert "up to now" in story("value", "show", *node, COLUMNS="160")[0].lower()
+
+
+def test_cost_that_is_not_known_yet_is_at_least(cli: Cli) -> None:
+    where = ("--project", "vision", "--experiment", "resnet", "--resources", "8xH100@aws:nowhere")
+    cli("run", *where, "--", "sleep", "0.1")
+    (run,) = cli.runs()
+    cli("graph", "link", f"run:{run['run_id']}", "produced", "model:m")
+    cli("value", "add", "model:m", "5 USD", "--source", "x")
+    assert "cost at least $0.00 in full" in cli("value", "show", "model:m")[0]
+    assert "≥ $0.00" in cli("value", "show")[0]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from finops.genealogy import (
     find_node,
 )
 from finops.pictures import FORMATS, make_picture, write_picture
+from finops.pictures.model import format_sum
 
 from . import graph_records
 from .graph_json import (
@@ -48,6 +49,7 @@ from .graph_page import (
     node_text,
     notes_of,
     own_text,
+    paid_ones,
     parts_text,
     plain_table,
     sentence,
@@ -55,14 +57,17 @@ from .graph_page import (
     show_difference,
     show_heading,
     status_text,
+    sum_of,
 )
 from .graph_tree import tree_table
 from .options import HomeOption, JsonOption
-from .render import format_money, make_console, one_line, print_json
+from .render import make_console, one_line, print_json
 
 app = typer.Typer(help="What a model really cost, and what came from what.", no_args_is_help=True)
 
 _MOST_NODES = 20_000  # of a picture: more than anybody looks at
+_LAID_OUT = (".svg", ".png")  # by Graphviz, which takes minutes for more
+_MOST_LAID_OUT = 2_000
 _DEPTH_OF_A_SCREEN = 12
 _CHILDREN_OF_A_SCREEN = 8
 _GROUPINGS = ("kind", "status", "user", "cluster")
@@ -106,12 +111,20 @@ def show(
         return
     costs = graph.cost_from(node_id) if is_from else graph.full_cost(node_id)
     notes = notes_of(costs, loaded)
+    ending = "" if out is None else out.suffix.lower()
     # The page folds by itself, and keeps what it folds.
-    most_children = 0 if out is not None and out.suffix.lower() == ".html" else children
+    most_children = 0 if ending == ".html" else children
     picture = make_picture(tree, is_downstream=is_from, most_children=most_children, notes=notes)
+    if ending in _LAID_OUT and len(picture.nodes) > _MOST_LAID_OUT:
+        tree = graph.tree(
+            node_id, downstream=is_from, longest_depth=depth, most_nodes=_MOST_LAID_OUT
+        )
+        picture = make_picture(
+            tree, is_downstream=is_from, most_children=most_children, notes=notes
+        )
     if out is not None:
         write_picture(picture, out)
-        print(f"{out}: {len(picture.nodes):,} nodes, {format_money(costs.total)}")
+        print(f"{out}: {len(picture.nodes):,} nodes, {format_sum(costs)}")
         return
     console = make_console()
     what = "what came from it cost" if is_from else "full cost"
@@ -224,7 +237,7 @@ def diff(
         return
     named = [*difference.first_contributors, *difference.second_contributors]
     labels = _labels(loaded.graph, named)
-    show_difference(difference, first_id, second_id, labels, make_console())
+    show_difference(difference, first_id, second_id, labels, loaded, make_console())
 
 
 @app.command("allocate")
@@ -287,7 +300,7 @@ def list_nodes(
             node_text(view.node_id, view.label),
             status_text(view),
             own_text(view),
-            ("≥ " if full.unpriced_count else "") + format_money(full.total),
+            format_sum(full, "≥ "),
         )
     make_console().print(table)
     if len(found) > limit:
@@ -351,10 +364,9 @@ def _show_contributors(
     console: Console,
 ) -> None:  # fmt: skip
     """The largest ones; those that cost nothing are counted."""
-    paid = [one for one in contributors if one.cost.total]
+    paid = paid_ones(contributors)
     console.print(contributors_table(paid[:top], whole, labels, console.width))
     if rest := paid[top:]:
-        total = sum((one.cost.total for one in rest[1:]), rest[0].cost.total)
-        print(f"and {len(rest):,} more: {format_money(total)}; see --top")
+        print(f"and {len(rest):,} more: {format_sum(sum_of(rest))}; see --top")
     if len(paid) < len(contributors):
         print(f"and {len(contributors) - len(paid):,} that cost nothing themselves")

@@ -63,7 +63,12 @@ def tree_json(tree: list[TreeNode]) -> list[dict[str, Any]]:
 def contributors_json(contributors: list[Contributor]) -> list[dict[str, Any]]:
     """Largest first."""
     return [
-        {"node_id": one.node_id, "cost": costs_json(one.cost), "path": list(one.path)}
+        {
+            "node_id": one.node_id,
+            "cost": costs_json(one.cost),
+            "path": list(one.path),
+            "hidden_path_count": one.hidden_path_count,
+        }
         for one in contributors
     ]
 

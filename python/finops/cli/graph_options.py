@@ -42,7 +42,7 @@ NodeArgument = Annotated[
 ]
 CurrencyOption = Annotated[
     str,
-    typer.Option(metavar="EUR", help="Of all sums. [default: the one that most costs are in]"),
+    typer.Option(metavar="EUR", help="Of all sums. [default: that of most costs]"),
 ]
 AsOfOption = Annotated[
     datetime | None,

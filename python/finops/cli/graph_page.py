@@ -24,11 +24,10 @@ from finops.genealogy import (
     LoadedGenealogy,
     NodeView,
 )
-from finops.pictures.model import Costs
+from finops.pictures.model import AnySum, Costs, format_sum
 
 from .render import format_money, format_time, one_line
 
-AnySum = CostSum | Costs
 OUTCOME_STYLES = {"good": "green", "failed": "red", "preempted": "magenta", "running": "cyan"}
 _LOSSES = ("failed", "preempted")
 _SHARE_WIDTH = 10
@@ -91,7 +90,7 @@ def own_text(view: NodeView) -> Text:
 
 def parts_text(costs: AnySum) -> Text:
     """The total, and how it turned out: "$5.00: $3.00 good, $2.00 failed"."""
-    text = Text(format_money(costs.total), style="bold")
+    text = Text(format_sum(costs), style="bold")
     parts = [(name, getattr(costs, name)) for name in OUTCOMES if getattr(costs, name)]
     for place, (name, amount) in enumerate(parts):
         text.append(": " if place == 0 else ", ")
@@ -173,20 +172,29 @@ def show_heading(
 def sentence(view: NodeView, costs: CostSum, contributors: list[Contributor],
              labels: dict[str, str]) -> Text:  # fmt: skip
     """'model:x cost $5,214.00: $3,950.00 in run:sweep, of which $1,730.00 failed; ...'."""
-    text = Text.assemble((one_line(view.node_id), "bold"), " cost ", format_money(costs.total))
-    paid = [one for one in contributors if one.cost.total]
+    text = Text.assemble((one_line(view.node_id), "bold"), " cost ", format_sum(costs))
+    paid = paid_ones(contributors)
     shown = paid[:_MOST_IN_A_SENTENCE]
     for place, one in enumerate(shown):
         text.append(": " if place == 0 else "; ")
         own = " itself" if one.node_id == view.node_id else f" in {labels[one.node_id]}"
-        text.append(f"{format_money(one.cost.total)}{own}")
+        text.append(f"{format_sum(one.cost)}{own}")
         lost = failed_text(one.cost)
         if lost:
             text.append(", of which ").append_text(lost)
     if rest := paid[len(shown) :]:
-        total = sum((one.cost.total for one in rest[1:]), rest[0].cost.total)
-        text.append(f"; {format_money(total)} in {len(rest)} more")
+        text.append(f"; {format_sum(sum_of(rest))} in {len(rest)} more")
     return text
+
+
+def paid_ones(contributors: Sequence[Contributor]) -> list[Contributor]:
+    """Those that cost something, or may have: what is not known yet is not nothing."""
+    return [one for one in contributors if one.cost.total or one.cost.unpriced_count]
+
+
+def sum_of(contributors: Sequence[Contributor]) -> Costs:
+    """What they cost together; there must be one."""
+    return sum((Costs.of(one.cost) for one in contributors[1:]), Costs.of(contributors[0].cost))
 
 
 def contributors_table(
@@ -224,7 +232,7 @@ def _costs_table(sums: Sequence[CostSum], whole: Money, last: str) -> Table:
 
 def _cost_cells(costs: CostSum, whole: Money, table: Table) -> list[Text]:
     headers = [str(column.header) for column in table.columns]
-    cells = [Text(format_money(costs.total)), share_bar(costs, whole, _SHARE_WIDTH)]
+    cells = [Text(format_sum(costs, "≥ ")), share_bar(costs, whole, _SHARE_WIDTH)]
     for name in _LOSSES:
         if name.upper() in headers:
             amount = getattr(costs, name)
@@ -233,9 +241,10 @@ def _cost_cells(costs: CostSum, whole: Money, table: Table) -> list[Text]:
 
 
 def show_difference(
-    difference: Difference, first: str, second: str, labels: dict[str, str], console: Console
-) -> None:
-    """What is only in one, only in the other, and in both."""
+    difference: Difference, first: str, second: str, labels: dict[str, str],
+    loaded: LoadedGenealogy, console: Console,
+) -> None:  # fmt: skip
+    """What is only in one, only in the other, and in both; what each sum leaves out."""
     parts: tuple[tuple[str, CostSum, list[Contributor]], ...] = (
         (f"only {one_line(first)}", difference.only_first, difference.first_contributors),
         (f"only {one_line(second)}", difference.only_second, difference.second_contributors),
@@ -243,7 +252,9 @@ def show_difference(
     )
     for title, costs, contributors in parts:
         console.print(Text(f"{title}: ").append_text(parts_text(costs)))
-        paid = [one for one in contributors if one.cost.total][:_MOST_OF_A_DIFFERENCE]
+        for note in notes_of(costs, loaded):
+            console.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
+        paid = paid_ones(contributors)[:_MOST_OF_A_DIFFERENCE]
         if paid:
             table = contributors_table(paid, costs.total, labels, console.width - 2)
             console.print(Padding(table, (0, 0, 0, 2)))
@@ -262,9 +273,9 @@ def show_allocation(allocation: Allocation, console: Console) -> None:
             format_money(share.exclusive), format_money(share.full_cost),
         )  # fmt: skip
         table.add_row(node_text(share.node_id), *row[: len(shown)])
-    rest = format_money(allocation.no_outcome.total)
+    rest = format_sum(allocation.no_outcome, "≥ ")
     table.add_row(Text("no outcome", style="yellow"), rest, rest, rest)
-    total = format_money(allocation.total.total)
+    total = format_sum(allocation.total, "≥ ")
     table.add_row("total spent", total, total, total, style="bold")
     console.print(table)
     for share in allocation.claimants:

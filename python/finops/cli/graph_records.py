@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import uuid
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -19,6 +19,7 @@ import typer
 from finops.errors import NotFound
 from finops.genealogy import (
     RECORD_KINDS,
+    LineageCost,
     LineageLine,
     LineageRecords,
     all_records,
@@ -26,17 +27,17 @@ from finops.genealogy import (
     lineage_line,
     load_genealogy,
     make_records,
-    parse_lineage_line,
 )
 from finops.ledger import open_ledger
 
-from .graph_import import LineageImport
+from .graph_import import LineageImport, read_line
 from .graph_options import AsOfOption, NodeArgument, load, parse_time
 from .graph_page import plain_table
 from .options import HomeOption, JsonOption, WhyOption, find_ledger, home_path, user_name
 from .render import make_console, one_line, print_json, print_note
 
 _MOST_TOLD = 100
+_SHORTEST_PERIOD = timedelta(microseconds=1)  # of a cost at one moment: a period is not empty
 IdOption = Annotated[
     str, typer.Option("--event-id", metavar="ID", help="The same id again records nothing anew.")
 ]
@@ -144,6 +145,11 @@ def _tell(done: LineageImport, *, is_written: bool, is_dry_run: bool, as_json: b
         console.print(table)
     if not is_written:
         print("nothing was written" + (": a dry run" if is_dry_run else ""))
+    if is_dry_run:
+        print(
+            "what the ledger itself refuses shows only when it is written: a cost of a run that it "
+            "meters, another step of a sentence that it knows"
+        )
 
 
 def export_lines(as_of: AsOfOption = None, home: HomeOption = None) -> None:
@@ -197,15 +203,38 @@ def charge(
     is_correction: Annotated[
         bool, typer.Option("--correction", help="It corrects another; may be below zero.")
     ] = False,
+    start: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="TIME", parser=parse_time, help="[default: --to]"),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="TIME", parser=parse_time, help="[default: now]"),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Record what a node itself cost, beside what is recorded."""
+    """Record what a node itself cost, beside what is recorded. It counts from --to on."""
     node_id = known_node(home, node)
+    known = _known_cost(home, event_id)
+    if known is not None and start is None and end is None:
+        start, end = known.charge_period_start, known.charge_period_end
+    else:
+        end = end or datetime.now(timezone.utc)
+        start = start or end - _SHORTEST_PERIOD
     record_fields(home, {
         "cost": " ".join(amount), "node_id": node_id, "event_id": event_id or new_id("cost"),
         "is_correction": is_correction,
+        "charge_period_start": time_text(start) if start else None,
+        "charge_period_end": time_text(end) if end else None,
     })  # fmt: skip
     print(one_line(f"recorded: {node_id} cost {' '.join(amount)}"))
+
+
+def _known_cost(home: Path | None, event_id: str) -> LineageCost | None:
+    """The cost of that id: charged again it has the same time, and so is the same one."""
+    ledger = find_ledger(home_path(home)) if event_id else None
+    costs = [] if ledger is None else ledger.lineage().costs
+    return next((one for one in costs if one.event_id == event_id), None)
 
 
 def status(
@@ -254,7 +283,7 @@ def record_fields(home: Path | None, fields: dict[str, Any]) -> LineageLine:
         for name, value in fields.items()
         if value is not None and value is not False and value != ""
     }
-    record = parse_lineage_line(json.dumps(given))
+    record = read_line(json.dumps(given))
     open_ledger(home_path(home)).add_lineage(make_records([record]))
     return record
 

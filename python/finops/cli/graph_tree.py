@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from finops.pictures.model import Picture, PictureNode
+from finops.pictures.model import Picture, PictureNode, format_sum
 
 from .graph_page import (
     OUTCOME_STYLES,
@@ -128,6 +128,4 @@ def _own(node: PictureNode) -> Text:
 
 
 def _all_below(node: PictureNode) -> Text:
-    at_least = "≥ " if node.costs.unpriced_count else ""
-    style = "" if node.folded_count else "bold"
-    return Text(at_least + format_money(node.costs.total), style=style)
+    return Text(format_sum(node.costs, "≥ "), style="" if node.folded_count else "bold")

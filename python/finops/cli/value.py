@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from finops.errors import InvalidArgument, NotFound
 from finops.genealogy import (
     BusinessValue,
+    LoadedGenealogy,
     NodeValue,
     ValueAmount,
     find_node,
@@ -24,10 +26,18 @@ from finops.genealogy import (
 
 from .graph_json import costs_json, graph_json
 from .graph_options import AsOfOption, CurrencyOption, NodeArgument, load, parse_time
+from .graph_page import notes_of
 from .graph_records import IdOption, known_node, new_id, now_text, record_fields, time_text
 from .options import HomeOption, JsonOption, WhyOption, find_ledger, home_path, user_name
-from .render import fields_json, make_console, one_line, print_json
-from .value_page import show_node_value, show_report, values_table
+from .render import fields_json, format_time, make_console, one_line, print_json
+from .value_page import (
+    WorthInCurrency,
+    left_out_notes,
+    show_node_value,
+    show_report,
+    values_table,
+    worth_by_currency,
+)
 
 app = typer.Typer(help="What results are worth, beside what they cost.", no_args_is_help=True)
 
@@ -70,10 +80,13 @@ def add(
         raise typer.BadParameter(f"{per!r} is none of {', '.join(_PERIODS)}", param_hint="--per")
     node_id = known_node(home, node)
     value_id = event_id or new_id("value")
+    # Added again under its id it has the same beginning, and so is the same one.
+    known = next((one for one in _values(home) if one.value_id == value_id), None)
+    start = valid_from or (known and known.valid_from) or datetime.now(timezone.utc)
     record_fields(home, {
         "value": " ".join(amount), "per": per, "node_id": node_id, "event_id": value_id,
         "source": source, "who": user_name(), "recorded_at": now_text(),
-        "valid_from": time_text(valid_from) if valid_from else now_text(),
+        "valid_from": time_text(start),
         "valid_to": time_text(valid_to) if valid_to else None,
     })  # fmt: skip
     each = "once" if per == "once" else f"a {per}"
@@ -105,15 +118,18 @@ def end(
     moment = at or datetime.now(timezone.utc)
     if found.valid_to is not None and found.valid_to <= moment:
         raise InvalidArgument(f"{value_id} ended at {found.valid_to:%Y-%m-%d %H:%M} UTC already")
+    # A value that has not begun ends before it begins.
+    start = moment if found.valid_from is None else max(moment, found.valid_from)
     back = -found.amount
     record_fields(home, {
         "value": f"{back.amount:f} {back.currency}", "per": found.per,
         "node_id": found.node_id, "event_id": f"end:{value_id}", "who": user_name(),
         "source": f"end of {value_id}" + (f": {why}" if why else ""),
-        "valid_from": time_text(moment), "recorded_at": now_text(),
+        "valid_from": time_text(start), "recorded_at": now_text(),
         "valid_to": time_text(found.valid_to) if found.valid_to else None,
     })  # fmt: skip
-    print(one_line(f"recorded: {value_id} of {found.node_id} ends {moment:%Y-%m-%d %H:%M} UTC"))
+    when = f"{moment:%Y-%m-%d %H:%M} UTC" + (", before it begins" if start > moment else "")
+    print(one_line(f"recorded: {value_id} of {found.node_id} ends {when}"))
 
 
 @app.command("list")
@@ -147,18 +163,38 @@ def show(
         found = [value_of(loaded.graph, find_node(loaded.graph, node), moment)]
     else:
         found = value_report(loaded.graph, moment)
+    left_out = _left_out(loaded, found[0].node_id if node else "", moment)
     if as_json:
-        values = [_node_value_json(one) for one in found]
-        print_json({**graph_json(loaded), "nodes": values})
+        print_json({
+            **graph_json(loaded), "nodes": [_node_value_json(one) for one in found],
+            "other_values": [_amount_json(one) for one in left_out],
+        })  # fmt: skip
         return
     console = make_console()
+    until = f"up to {format_time(as_of)}" if as_of else "up to now"
     if node:
-        show_node_value(found[0], loaded.graph.node(found[0].node_id), console)
-    elif not found:
-        print("no value is recorded; say what a result is worth: finops value add")
+        view = loaded.graph.node(found[0].node_id)
+        show_node_value(found[0], view, until, console, is_other=bool(left_out))
+        notes = notes_of(found[0].full_cost, loaded)
     else:
         labels = {one.node_id: loaded.graph.node(one.node_id).label for one in found}
-        show_report(found, labels, console)
+        if found:
+            show_report(found, labels, until, console)
+        elif not left_out:
+            print("no value is recorded; say what a result is worth: finops value add")
+        notes = notes_of(loaded.graph.total_cost(), loaded) if found else []
+    for note in [*left_out_notes(left_out, until), *notes]:
+        console.print(Text(note, style="yellow"))
+
+
+def _left_out(loaded: LoadedGenealogy, node_id: str, moment: datetime) -> list[WorthInCurrency]:
+    """What values in other currencies add up to; of a node those of what came from it."""
+    values = loaded.other_values
+    if node_id and values:
+        came = loaded.graph.contributors(node_id, downstream=True)
+        wanted = {node_id, *(one.node_id for one in came)}
+        values = [one for one in values if one.node_id in wanted]
+    return worth_by_currency(values, moment)
 
 
 def _values(home: Path | None) -> list[BusinessValue]:
@@ -177,5 +213,5 @@ def _node_value_json(value: NodeValue) -> dict[str, Any]:
     }
 
 
-def _amount_json(amount: ValueAmount) -> dict[str, Any]:
+def _amount_json(amount: ValueAmount | WorthInCurrency) -> dict[str, Any]:
     return fields_json(amount, "per_month", "to_date")

@@ -1,13 +1,22 @@
-"""What `finops value` prints. Invariant: credit is a range; a single point only where all agree."""
+"""What `finops value` prints.
+
+Invariants: credit is a range, a single point only where all agree; values in another currency are
+told beside the answer and never added to it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from finops import Money
-from finops.genealogy import BusinessValue, NodeValue, NodeView
+from finops.genealogy import BusinessValue, NodeValue, NodeView, value_amount
+from finops.pictures.model import format_sum
 
 from .graph_page import node_text, plain_table
 from .render import format_money, format_time, one_line
@@ -34,46 +43,84 @@ def values_table(values: list[BusinessValue], width: int) -> Table:
     return table
 
 
-def show_node_value(value: NodeValue, view: NodeView, console: Console) -> None:
-    """'$3,950.00 went into run:sweep and all it needs; it led to $50,000.00 a month, ...'."""
-    at_least = "at least " if value.full_cost.unpriced_count else ""
+@dataclass(frozen=True)
+class WorthInCurrency:
+    """What values in one currency add up to."""
+
+    per_month: Money
+    to_date: Money
+
+
+def worth_by_currency(values: Iterable[BusinessValue], moment: datetime) -> list[WorthInCurrency]:
+    """One for each currency, by its name; none where nothing is left of it at `moment`."""
+    found: dict[str, WorthInCurrency] = {}
+    for value in values:
+        amount = value_amount(value, moment)
+        one = WorthInCurrency(amount.per_month, amount.to_date)
+        known = found.get(value.amount.currency)
+        if known is not None:
+            one = WorthInCurrency(known.per_month + one.per_month, known.to_date + one.to_date)
+        found[value.amount.currency] = one
+    sums = [found[currency] for currency in sorted(found)]
+    return [one for one in sums if one.per_month or one.to_date]
+
+
+def left_out_notes(left_out: list[WorthInCurrency], until: str) -> list[str]:
+    """'not in the sum: worth €50,000.00 a month, ...; see --currency EUR'."""
+    return [
+        f"not in the sum: {_worth(one.per_month, one.to_date, until)}; "
+        f"see --currency {one.per_month.currency}"
+        for one in left_out
+    ]
+
+
+def show_node_value(
+    value: NodeValue, view: NodeView, until: str, console: Console, *, is_other: bool
+) -> None:
+    """'run:sweep cost $3,950.00 in full'; it led to $50,000.00 a month, its credit is a range.
+
+    Parameters
+    ----------
+    until : "up to now", or to which day the value is added up.
+    is_other : there is value in another currency, which the notes tell.
+    """
     called = node_text(view.node_id, view.label)
-    console.print(
-        Text.assemble(called, f" cost {at_least}{format_money(value.full_cost.total)} in full")
-    )
+    console.print(Text.assemble(called, f" cost {format_sum(value.full_cost)} in full"))
     if not value.results:
-        console.print("nobody said what it is worth, or what came from it: finops value add")
+        if not is_other:
+            console.print("nobody said what it is worth, or what came from it: finops value add")
         return
     results = ", ".join(one_line(one) for one in value.results)
     led_to = value.led_to
-    console.print(f"it led to {results}: {_worth(led_to.per_month, led_to.to_date)}")
+    console.print(f"it led to {results}: {_worth(led_to.per_month, led_to.to_date, until)}")
     low, high = value.credit_lowest, value.credit_highest
     console.print(
         f"its credit: {money_range(low.per_month, high.per_month)} a month, "
-        f"{money_range(low.to_date, high.to_date)} up to now"
+        f"{money_range(low.to_date, high.to_date)} {until}"
     )
 
 
-def show_report(values: list[NodeValue], labels: dict[str, str], console: Console) -> None:
+def show_report(
+    values: list[NodeValue], labels: dict[str, str], until: str, console: Console
+) -> None:
     """Cost beside value, largest cost first."""
-    columns = ("FULL COST", "LED TO A MONTH", "UP TO NOW", "ITS CREDIT A MONTH")
+    columns = ("FULL COST", "LED TO A MONTH", until.upper(), "ITS CREDIT A MONTH")
     shown = columns if console.width >= _WIDE else (columns[0], columns[1], columns[3])
     table = plain_table("NODE", *shown, right=shown)
     for one in values:
-        cells = {
-            "FULL COST": format_money(one.full_cost.total),
-            "LED TO A MONTH": format_money(one.led_to.per_month),
-            "UP TO NOW": format_money(one.led_to.to_date),
-            "ITS CREDIT A MONTH": money_range(
-                one.credit_lowest.per_month, one.credit_highest.per_month
-            ),
-        }
-        table.add_row(node_text(one.node_id, labels[one.node_id]), *(cells[name] for name in shown))
+        credit = money_range(one.credit_lowest.per_month, one.credit_highest.per_month)
+        cells = (
+            format_sum(one.full_cost, "≥ "), format_money(one.led_to.per_month),
+            format_money(one.led_to.to_date), credit,
+        )  # fmt: skip
+        named = dict(zip(columns, cells, strict=True))
+        table.add_row(node_text(one.node_id, labels[one.node_id]), *(named[name] for name in shown))
     console.print(table)
     console.print(
         Text(
-            "Several nodes led to the same value, so that column does not add up; credits do, "
-            "under each rule.",
+            "Several nodes led to the same value, so that column does not add up. Credits do, "
+            "under each rule, of outermost runs and jobs; those of models and other results are "
+            "beside them.",
             style="dim",
         )
     )
@@ -86,6 +133,6 @@ def money_range(lowest: Money, highest: Money) -> str:
     return f"{format_money(lowest)} to {format_money(highest)}"
 
 
-def _worth(per_month: Money, to_date: Money) -> str:
-    now = f"{format_money(to_date)} up to now"
-    return f"worth {format_money(per_month)} a month, {now}" if per_month else f"worth {now}"
+def _worth(per_month: Money, to_date: Money, until: str) -> str:
+    so_far = f"{format_money(to_date)} {until}"
+    return f"worth {format_money(per_month)} a month, {so_far}" if per_month else f"worth {so_far}"

@@ -13,7 +13,7 @@ from typing import Any
 from finops.errors import MissingPackage, SystemFailure
 from finops.texts import format_money, one_line, shorten
 
-from .model import Picture, PictureNode
+from .model import Picture, PictureNode, format_sum
 
 _SHAPES = {
     "project": "folder", "experiment": "tab", "run": "box", "attempt": "box",
@@ -97,7 +97,7 @@ def render_dot(text: str, format_name: str) -> bytes:
 def _title(picture: Picture) -> str:
     root = picture.root
     what = "came from it" if picture.is_downstream else "all it needs"
-    title = f"{_shown(root.node_id)}: {format_money(root.costs.total)} with {what}"
+    title = f"{_shown(root.node_id)}: {format_sum(root.costs)} with {what}"
     parts = [
         f"{format_money(amount)} {outcome}"
         for outcome in ("failed", "preempted", "running")
@@ -137,9 +137,11 @@ def _node_label(node: PictureNode) -> str:
 def cost_label(node: PictureNode) -> str:
     """The own cost, and the cost with all below where that is more."""
     own = "unpriced" if node.is_unpriced else format_money(node.own_cost)
-    if node.costs.node_count <= 1 or node.costs.total == node.own_cost:
+    if node.costs.node_count <= 1:
         return own
-    total = format_money(node.costs.total)
+    if node.costs.total == node.own_cost and not node.costs.unpriced_count:
+        return own
+    total = format_sum(node.costs, "≥ ")
     if not node.own_cost and not node.is_unpriced:
         return f"{total} below"
     return f"{own} own, {total} in all"
@@ -148,7 +150,8 @@ def cost_label(node: PictureNode) -> str:
 def _fold_label(node: PictureNode) -> str:
     kind = f" {node.kind}s" if node.kind else ""
     failed = f"\n{format_money(node.costs.failed)} of it failed" if node.costs.failed else ""
-    return f"{node.folded_count:,} more{kind}\n{format_money(node.costs.total)}{failed}"
+    total = format_sum(node.costs, "≥ ")
+    return f"{node.folded_count:,} more{kind}\n{total}{failed}"
 
 
 def _edge_attributes(picture: Picture, node: PictureNode) -> str:

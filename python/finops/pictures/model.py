@@ -13,6 +13,7 @@ from datetime import datetime
 
 from finops import Money
 from finops.genealogy import OUTCOMES, CostSum
+from finops.texts import format_money
 
 _COUNTS = ("node_count", "unpriced_count", "other_currency_count")
 
@@ -52,6 +53,14 @@ class Costs:
     def __sub__(self, other: Costs) -> Costs:
         names = (*OUTCOMES, *_COUNTS)
         return Costs(**{name: getattr(self, name) - getattr(other, name) for name in names})
+
+
+AnySum = CostSum | Costs
+
+
+def format_sum(costs: AnySum, bound: str = "at least ") -> str:
+    """The total; `bound` before it where costs are not known yet. Tables have the shorter "≥ "."""
+    return (bound if costs.unpriced_count else "") + format_money(costs.total)
 
 
 @dataclass(frozen=True)

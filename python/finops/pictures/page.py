@@ -18,7 +18,7 @@ from finops import Money
 from finops.genealogy import OUTCOMES
 from finops.texts import format_money, one_line
 
-from .model import Picture, PictureNode
+from .model import Picture, PictureNode, format_sum
 
 _SCRIPTS = ("page_model.js", "page_view.js", "page_controls.js")
 _PAGE = """\
@@ -69,7 +69,7 @@ def page_text(picture: Picture) -> str:
         style=style,
         script=script,
         title=html.escape(one_line(root.node_id)),
-        summary=html.escape(f"{format_money(root.costs.total)} with {what}{_parts(root)}"),
+        summary=html.escape(f"{format_sum(root.costs)} with {what}{_parts(root)}"),
         notes=html.escape("; ".join(one_line(note) for note in picture.notes)),
         legend="".join(f'<span class="{outcome}">{outcome}</span>' for outcome in OUTCOMES),
         data=_script_data(picture),
