@@ -132,6 +132,7 @@ class ProblemFinder {
 
   void find_other_currencies() {
     std::vector<NodeIndex> nodes;
+    nodes.reserve(parts_.other_costs.size());
     for (const auto& [node, sums] : parts_.other_costs) {
       nodes.push_back(node);
     }

@@ -98,6 +98,7 @@ class TreeMaker {
       children_[i] = i;
     }
     std::vector<Int128> totals;
+    totals.reserve(lines_.size());
     for (const Line& line : lines_) {
       totals.push_back(line.cost.total().picos());
     }

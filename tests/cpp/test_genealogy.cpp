@@ -171,6 +171,7 @@ TEST(Genealogy, ComparesTwoNodes) {
 TEST(Genealogy, AnswersSeveralThreads) {
   const Genealogy graph = graph_of(story().records);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::atomic<int> wrong_count{0};
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {

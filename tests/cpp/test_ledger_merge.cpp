@@ -188,7 +188,7 @@ TEST_F(LedgerMerge, RefusesLineageThatDoesNotFit) {
     change(records);
     records.nodes.push_back({.node_id = NodeId{"dataset:new"}});
     open(host)->add_lineage(records);
-    const std::string code = code_of([&] { merge("node1", host); });
+    std::string code = code_of([&] { merge("node1", host); });
     EXPECT_EQ(open("node1")->lineage(UtcTime::max()).nodes.size(), 1U);
     return code;
   };

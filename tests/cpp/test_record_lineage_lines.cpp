@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 
 // One line of each kind with every field that it may have.
 const std::vector<std::string>& full_lines() {
-  static const std::vector<std::string> lines{
+  static const std::vector<std::string> kLines{
       R"({"node": "model:x", "label": "X", "user_name": "ada", "cluster": "a",
           "attributes": {"seed": 7}, "created_at": "2026-05-12T08:00:00Z"})",
       R"({"edge": "forked_from", "subject": "run:b", "object": "run:a", "step": 100,
@@ -33,19 +33,19 @@ const std::vector<std::string>& full_lines() {
       R"({"value": "50000 USD", "per": "month", "node_id": "model:x", "source": "A/B test",
           "event_id": "v-1", "valid_from": "2026-05-12", "valid_to": "2027-05-12", "who": "ada",
           "recorded_at": "2026-05-12"})"};
-  return lines;
+  return kLines;
 }
 
 // The fields of each kind that must be there.
 const std::vector<std::vector<std::string>>& required_fields() {
-  static const std::vector<std::vector<std::string>> fields{
+  static const std::vector<std::vector<std::string>> kFields{
       {"node"},
       {"edge", "subject", "object"},
       {"cost", "node_id", "event_id"},
       {"status", "node_id"},
       {"use", "node_id", "event_id"},
       {"value", "node_id", "event_id", "source"}};
-  return fields;
+  return kFields;
 }
 
 // Goal: every field arrives where it belongs. Method: the full line of each kind.

@@ -18,6 +18,23 @@ using namespace finops;  // NOLINT(google-build-using-namespace): a target, not 
 const fuzz::TempFolder kFolder;
 constexpr UtcTime kNow{std::chrono::seconds{1'764'000'000}};
 
+void add_lineage(Ledger& ledger) {
+  LineageRecords lineage;
+  lineage.nodes.push_back({.node_id = NodeId{"model:m"}, .created_at = kNow});
+  lineage.edges.push_back({NodeId{"run:run1"}, EdgeKind::Produced, NodeId{"model:m"}, 7, kNow});
+  lineage.edges.push_back({NodeId{"run:run2"}, EdgeKind::ForkedFrom, NodeId{"run:run1"}, 7, kNow});
+  lineage.costs.push_back({.event_id = EventId{"c"},
+                           .node_id = NodeId{"job:j"},
+                           .billed_cost = Money::parse("5 USD")});
+  lineage.statuses.push_back({.node_id = NodeId{"job:j"}, .status = "FAILED", .recorded_at = kNow});
+  lineage.uses.push_back({.event_id = EventId{"u"}, .node_id = NodeId{"model:m"}, .quantity = 5});
+  lineage.values.push_back({.value_id = EventId{"v"},
+                            .node_id = NodeId{"model:m"},
+                            .amount = Money::parse("5 USD"),
+                            .source = "test"});
+  ledger.add_lineage(lineage);
+}
+
 void fill(Ledger& ledger) {
   PriceRow price;
   price.price_id = PriceId{"price"};
@@ -38,20 +55,7 @@ void fill(Ledger& ledger) {
   request.requested_at = kNow;
   ledger.add_request(request);
   (void)ledger.rule_request(request.request_id, true, "ada", "", kNow);
-  LineageRecords lineage;
-  lineage.nodes.push_back({.node_id = NodeId{"model:m"}, .created_at = kNow});
-  lineage.edges.push_back({NodeId{"run:run1"}, EdgeKind::Produced, NodeId{"model:m"}, 7, kNow});
-  lineage.edges.push_back({NodeId{"run:run2"}, EdgeKind::ForkedFrom, NodeId{"run:run1"}, 7, kNow});
-  lineage.costs.push_back({.event_id = EventId{"c"},
-                           .node_id = NodeId{"job:j"},
-                           .billed_cost = Money::parse("5 USD")});
-  lineage.statuses.push_back({.node_id = NodeId{"job:j"}, .status = "FAILED", .recorded_at = kNow});
-  lineage.uses.push_back({.event_id = EventId{"u"}, .node_id = NodeId{"model:m"}, .quantity = 5});
-  lineage.values.push_back({.value_id = EventId{"v"},
-                            .node_id = NodeId{"model:m"},
-                            .amount = Money::parse("5 USD"),
-                            .source = "test"});
-  ledger.add_lineage(lineage);
+  add_lineage(ledger);
   for (const char* name : {"run1", "run2"}) {
     RunRecord run;
     run.run_id = RunId{name};
