@@ -301,6 +301,7 @@ void bind_graph(py::module_& module) {
 
 std::vector<NodeId> node_ids_of(const std::vector<std::string>& texts) {
   std::vector<NodeId> node_ids;
+  node_ids.reserve(texts.size());
   for (const std::string& text : texts) {
     node_ids.emplace_back(text);
   }
