@@ -80,7 +80,7 @@ void LineageReader::read_runs() {
     if (!parent.empty()) {
       add_edge(node_id, EdgeKind::NestedIn, run_node_id(RunId{parent}), at);
     }
-    if (!fork_of.empty()) {
+    if (!fork_of.empty() && fork_of != parent) {  // a part needs nothing of its whole
       add_edge(node_id, EdgeKind::ForkedFrom, run_node_id(RunId{fork_of}), at);
     }
   }
@@ -208,20 +208,29 @@ void LineageReader::read_metered_costs() {
       "sum(billed_cost_units) + (sum(billed_cost_picos / 1000000) + "
       "sum(billed_cost_picos % 1000000) / 1000000) / 1000000, "
       "((sum(billed_cost_picos / 1000000) + sum(billed_cost_picos % 1000000) / 1000000) % 1000000) "
-      "* 1000000 + sum(billed_cost_picos % 1000000) % 1000000 "
-      "FROM charges WHERE basis='METERED' AND attempt_id IS NOT NULL AND charge_period_end_ns <= ? "
-      "GROUP BY attempt_id, currency");
+      "* 1000000 + sum(billed_cost_picos % 1000000) % 1000000, "
+      "coalesce((SELECT state = 'SETTLED' FROM accounts a WHERE a.attempt_id = c.attempt_id), 0) "
+      "AND NOT EXISTS (SELECT 1 FROM charges l WHERE l.attempt_id = c.attempt_id AND "
+      "l.basis='METERED' AND l.charge_period_end_ns > ?1) "
+      "FROM charges c WHERE basis='METERED' AND attempt_id IS NOT NULL AND charge_period_end_ns <= "
+      "?1 GROUP BY attempt_id, currency");
   rows << as_of_;
   while (rows.step()) {
     const std::string attempt_id = rows.text();
     const Currency currency(rows.text());
-    LineageCost cost{.event_id = EventId{attempt_id + "/metered/" + currency.str()},
-                     .node_id = attempt_node_id(AttemptId{attempt_id})};
+    LineageCost cost{.event_id = {}, .node_id = attempt_node_id(AttemptId{attempt_id})};
     cost.charge_period_start = rows.utc();
     cost.charge_period_end = rows.utc();
     const std::int64_t units = rows.integer();
     cost.billed_cost =
         Money::from_picos(static_cast<Int128>(units) * kPicosPerUnit + rows.integer(), currency);
+    cost.is_correction = cost.billed_cost.is_negative();
+    // An id whose amount may still grow must not look like one whose amount stands.
+    const bool is_settled = rows.boolean();
+    cost.event_id = EventId{
+        attempt_id + "/metered/" + currency.str() +
+        (is_settled ? ""
+                    : "@" + std::to_string(cost.charge_period_end.time_since_epoch().count()))};
     records_.costs.push_back(std::move(cost));
   }
 }

@@ -1,4 +1,8 @@
-// lineage_walk.cpp - a breadth-first walk from both ends of a new edge.
+// lineage_walk.cpp - a breadth-first walk from both ends of a new edge, or one look at all needs.
+//
+// The walk reads little of a large ledger, but all that hangs on one node, and so for each edge
+// anew: many new edges around a sweep would cost the square. Past an allowance all is looked at
+// once instead.
 //
 // Projects and experiments are left out: nobody needs them but one another, so that no cycle can
 // pass through one. That an attempt read the checkpoint it went on from is left out too: it needs
@@ -6,7 +10,10 @@
 #include "ledger/lineage_walk.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <unordered_map>
+
+#include "ledger/needs_graph.hpp"
 
 namespace finops::ledger {
 namespace {
@@ -31,10 +38,11 @@ constexpr Sql kRecordedNeeders =
 constexpr Sql kRunNeeds =
     "SELECT 'attempt:' || attempt_id FROM attempts WHERE run_id=?1 UNION ALL "
     "SELECT 'run:' || run_id FROM runs WHERE parent_run_id=?1 UNION ALL "
-    "SELECT 'run:' || fork_of FROM runs WHERE run_id=?1 AND fork_of IS NOT NULL";
+    "SELECT 'run:' || fork_of FROM runs WHERE run_id=?1 AND fork_of IS NOT NULL AND fork_of "
+    "IS NOT parent_run_id";
 constexpr Sql kRunNeeders =
     "SELECT 'run:' || parent_run_id FROM runs WHERE run_id=?1 AND parent_run_id IS NOT NULL "
-    "UNION ALL SELECT 'run:' || run_id FROM runs WHERE fork_of=?1";
+    "UNION ALL SELECT 'run:' || run_id FROM runs WHERE fork_of=?1 AND fork_of IS NOT parent_run_id";
 constexpr Sql kAttemptNeeds =
     "SELECT 'attempt:' || a.attempt_id FROM " FINOPS_RETRIED "b.attempt_id=?1";
 constexpr Sql kAttemptNeeders =
@@ -43,6 +51,17 @@ constexpr Sql kAttemptNeeders =
     "a.attempt_id=?1 UNION ALL "
     "SELECT 'checkpoint:' || attempt_id || '/' || sequence FROM checkpoints WHERE attempt_id=?1";
 constexpr Sql kCheckpointNeeds = "SELECT 'attempt:' || attempt_id FROM attempts WHERE attempt_id=?";
+
+// Who needs whom, all of it.
+constexpr Sql kAllNeeds =
+    "SELECT subject, object FROM lineage_edges WHERE kind IN ('forked_from', 'read') UNION ALL "
+    "SELECT object, subject FROM lineage_edges WHERE kind IN ('nested_in', 'retried_as', "
+    "'produced', 'deployed_as') UNION ALL "
+    "SELECT 'run:' || run_id, 'attempt:' || attempt_id FROM attempts UNION ALL "
+    "SELECT 'run:' || parent_run_id, 'run:' || run_id FROM runs WHERE parent_run_id IS NOT NULL "
+    "UNION ALL SELECT 'run:' || run_id, 'run:' || fork_of FROM runs WHERE fork_of IS NOT NULL AND "
+    "fork_of IS NOT parent_run_id UNION ALL SELECT 'attempt:' || b.attempt_id, 'attempt:' || "
+    "a.attempt_id FROM " FINOPS_RETRIED "true";
 
 #undef FINOPS_RETRIED
 
@@ -94,6 +113,9 @@ class Side {
     reach(start, NodeId{});
   }
 
+  /// How much was read so far: nodes that were visited and what hung on them.
+  [[nodiscard]] std::int64_t read_count() const { return read_count_; }
+
   [[nodiscard]] bool is_exhausted() const { return next_ == order_.size(); }
   [[nodiscard]] std::size_t size() const { return order_.size(); }
   [[nodiscard]] bool contains(const NodeId& node_id) const { return from_.contains(node_id); }
@@ -101,7 +123,9 @@ class Side {
   /// Visits one node's neighbours; gives back one that `other` has reached as well, or nothing.
   [[nodiscard]] std::optional<NodeId> expand(const Side& other) {
     const NodeId node_id = order_[next_++];
-    for (const NodeId& neighbour : neighbours(database_, node_id, way_)) {
+    const std::vector<NodeId> found = neighbours(database_, node_id, way_);
+    read_count_ += 1 + static_cast<std::int64_t>(found.size());
+    for (const NodeId& neighbour : found) {
       reach(neighbour, node_id);
       if (other.contains(neighbour)) {
         return neighbour;
@@ -132,16 +156,30 @@ class Side {
   std::unordered_map<NodeId, NodeId> from_;
   std::vector<NodeId> order_;
   std::size_t next_ = 0;
+  std::int64_t read_count_ = 0;
 };
 
-// From `needed` to `taker` along what each needs, both included; empty: there is no such way.
-std::vector<NodeId> find_path(Database& database, const NodeId& needed, const NodeId& taker) {
-  Side down(database, needed, Way::Needs);
-  Side up(database, taker, Way::Needers);
-  while (!down.is_exhausted() && !up.is_exhausted()) {
+struct Need {
+  const NodeId& taker;
+  const NodeId& needed;
+};
+
+Need need_of(const LineageEdge& edge) {
+  return subject_needs_object(edge.kind) ? Need{edge.subject, edge.object}
+                                         : Need{edge.object, edge.subject};
+}
+
+// From what is needed to the taker along what each needs, both included; empty: there is no such
+// way, or more than `allowance` would be read, which it is lowered by and then below zero.
+std::vector<NodeId> find_path(Database& database, const Need& need, std::int64_t& allowance) {
+  Side down(database, need.needed, Way::Needs);
+  Side up(database, need.taker, Way::Needers);
+  const std::int64_t allowed = allowance;
+  while (allowance >= 0 && !down.is_exhausted() && !up.is_exhausted()) {
     // The smaller side goes first: new nodes, which most edges have, are known at once.
     const bool goes_down = down.size() < up.size();
     const std::optional<NodeId> meeting = goes_down ? down.expand(up) : up.expand(down);
+    allowance = allowed - down.read_count() - up.read_count();
     if (meeting.has_value()) {
       std::vector<NodeId> path = down.way_back(*meeting);
       std::reverse(path.begin(), path.end());
@@ -164,23 +202,15 @@ std::string next_step(const std::vector<NodeId>& path) {
   return "leave out the sentence that is wrong";
 }
 
+// So few are walked whatever hangs on their nodes: a large ledger is not read for them.
+constexpr std::size_t kFewEdges = 64;
+// Rows and nodes that the walks of more edges may read: about 0.1 s.
+constexpr std::int64_t kAllowance = 50'000;
 // A cycle may be as long as the ledger: its middle is left out.
 constexpr std::size_t kLongestPathShown = 20;
 
-}  // namespace
-
-void require_no_cycle(Database& database, const LineageEdge& edge) {
-  const bool is_subject = subject_needs_object(edge.kind);
-  const NodeId& taker = is_subject ? edge.subject : edge.object;
-  const NodeId& needed = is_subject ? edge.object : edge.subject;
-  if (is_rooted(node_kind(taker))) {
-    return;
-  }
-  const std::vector<NodeId> path = find_path(database, needed, taker);
-  if (path.empty()) {
-    return;
-  }
-  std::string words = taker.str();
+[[noreturn]] void refuse(const LineageEdge& edge, const std::vector<NodeId>& path) {
+  std::string words = need_of(edge).taker.str();
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (i == kLongestPathShown && path.size() > 2 * kLongestPathShown) {
       words += ", ... (" + std::to_string(path.size() - 2 * kLongestPathShown) + " more)";
@@ -190,6 +220,61 @@ void require_no_cycle(Database& database, const LineageEdge& edge) {
   }
   detail::throw_error(ErrorCode::InvalidArgument,
                       "'" + sentence(edge) + "' closes a cycle: " + words + "; " + next_step(path));
+}
+
+// Walks until there is a cycle, which is refused, all are seen, or the allowance is used up: gives
+// back whether all were seen.
+bool walk_each(Database& database, const std::vector<LineageEdge>& edges, std::int64_t allowance) {
+  for (const LineageEdge& edge : edges) {
+    const Need need = need_of(edge);
+    if (is_rooted(node_kind(need.taker))) {
+      continue;
+    }
+    if (const std::vector<NodeId> path = find_path(database, need, allowance); !path.empty()) {
+      refuse(edge, path);
+    }
+    if (allowance < 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void look_at_all(Database& database, const std::vector<LineageEdge>& edges) {
+  NeedsGraph graph;
+  // Checkpoints that nobody speaks of are in no cycle.
+  const auto add_attempt_of = [&graph](const NodeId& node_id) {
+    if (node_kind(node_id) == NodeKind::Checkpoint) {
+      const std::string_view name = node_name(node_id);
+      graph.add(node_id.str(), "attempt:" + std::string(name.substr(0, name.rfind('/'))));
+    }
+  };
+  {
+    Statement rows = database.prepare(kAllNeeds);
+    while (rows.step()) {
+      const NodeId taker{rows.text()};
+      const NodeId needed{rows.text()};
+      graph.add(taker.str(), needed.str());
+      add_attempt_of(taker);
+      add_attempt_of(needed);
+    }
+  }
+  graph.find_cycles();
+  std::vector<LineageEdge> suspects;
+  for (const LineageEdge& edge : edges) {
+    if (graph.is_in_one_cycle(edge.subject.str(), edge.object.str())) {
+      suspects.push_back(edge);
+    }
+  }
+  walk_each(database, suspects, INT64_MAX);  // it has the last word, and finds the path
+}
+
+}  // namespace
+
+void require_no_cycles(Database& database, const std::vector<LineageEdge>& edges) {
+  if (!walk_each(database, edges, edges.size() <= kFewEdges ? INT64_MAX : kAllowance)) {
+    look_at_all(database, edges);
+  }
 }
 
 }  // namespace finops::ledger

@@ -205,7 +205,7 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
 
   // sqlite_lineage.cpp
   void insert_node(const LineageNode& node);
-  void insert_edge(const LineageEdge& edge);
+  bool insert_edge(const LineageEdge& edge);
   void insert_cost(const LineageCost& cost);
   void insert_status(const NodeStatus& status);
   void insert_use(const NodeUse& use);

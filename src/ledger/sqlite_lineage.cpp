@@ -93,7 +93,8 @@ void SqliteLedger::insert_node(const LineageNode& node) {
   require_known(same, "node " + node.node_id.str());
 }
 
-void SqliteLedger::insert_edge(const LineageEdge& edge) {
+// Gives back whether it is new. Rows never change, so that the first step said of an edge stands.
+bool SqliteLedger::insert_edge(const LineageEdge& edge) {
   Statement insert = database_->prepare(
       "INSERT INTO lineage_edges (subject, kind, object, step, recorded_at_ns) VALUES "
       "(?,?,?,?,?) ON CONFLICT (subject, kind, object) DO NOTHING");
@@ -102,14 +103,15 @@ void SqliteLedger::insert_edge(const LineageEdge& edge) {
   insert.run();
   if (database_->changes() == 1) {
     chain_record(*database_, AuditKind::Edge, edge.subject.str(), last_number(*database_));
-    require_no_cycle(*database_, edge);
-    return;
+    return true;
   }
   Statement same = database_->prepare(
-      "SELECT count(*) FROM lineage_edges WHERE subject=? AND kind=? AND object=? AND step IS ?");
+      "SELECT count(*) FROM lineage_edges WHERE subject=? AND kind=? AND object=? AND "
+      "(step IS NULL OR step = coalesce(?, step))");
   same << edge.subject.str() << edge_kind_name(edge.kind) << edge.object.str();
   bind_step(same, edge.step);
   require_known(same, "the edge '" + sentence(edge) + "'");
+  return false;
 }
 
 void SqliteLedger::insert_cost(const LineageCost& cost) {
@@ -191,9 +193,13 @@ void SqliteLedger::add_lineage(const LineageRecords& records) {
     for (const LineageNode& node : records.nodes) {
       insert_node(node);
     }
+    std::vector<LineageEdge> new_edges;
     for (const LineageEdge& edge : records.edges) {
-      insert_edge(edge);
+      if (insert_edge(edge)) {
+        new_edges.push_back(edge);
+      }
     }
+    require_no_cycles(*database_, new_edges);
     for (const LineageCost& cost : records.costs) {
       insert_cost(cost);
     }

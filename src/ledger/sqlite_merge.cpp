@@ -69,7 +69,7 @@ constexpr std::array<Check, 11> kChecks{{
      "m.cluster, m.attributes, m.created_at_ns)"},
     {"the edge",
      "SELECT o.subject || ' ' || o.kind || ' ' || o.object FROM other.lineage_edges o JOIN "
-     "main.lineage_edges m USING (subject, kind, object) WHERE o.step IS NOT m.step"},
+     "main.lineage_edges m USING (subject, kind, object) WHERE o.step <> m.step"},
     {"cost",
      "SELECT event_id FROM (SELECT o.* FROM other.lineage_costs o JOIN main.lineage_costs m USING "
      "(event_id) EXCEPT SELECT * FROM main.lineage_costs)"},
@@ -191,9 +191,7 @@ std::int64_t SqliteLedger::merge_lineage() {
       edge.object = NodeId{rows.text()};
     }
   }
-  for (const LineageEdge& edge : edges) {
-    require_no_cycle(*database_, edge);
-  }
+  require_no_cycles(*database_, edges);
   return count;
 }
 

@@ -131,6 +131,13 @@ void require_valid(const LineageCost& cost) {
   (void)parse_node_id(cost.node_id.str());
   require_period("charge_period_start", cost.charge_period_start, "charge_period_end",
                  cost.charge_period_end);
+  FINOPS_REQUIRE(!cost.billed_cost.is_negative() || cost.is_correction ||
+                     cost.charge_category == ChargeCategory::Credit ||
+                     cost.charge_category == ChargeCategory::Adjustment,
+                 ErrorCode::InvalidArgument,
+                 "billed_cost is below zero (" + cost.billed_cost.str() + ") for " +
+                     std::string(charge_category_name(cost.charge_category)) +
+                     "; say is_correction: true if it takes back an earlier cost");
 }
 
 void require_valid(const NodeStatus& status) {
@@ -157,6 +164,10 @@ void require_valid(const BusinessValue& value) {
   FINOPS_REQUIRE(kind == NodeKind::Model || kind == NodeKind::Endpoint, ErrorCode::InvalidArgument,
                  "a value hangs on a model or an endpoint, not on " + value.node_id.str());
   require_period("valid_from", value.valid_from, "valid_to", value.valid_to);
+  FINOPS_REQUIRE(value.period == ValuePeriod::Once || value.valid_from != UtcTime{},
+                 ErrorCode::InvalidArgument,
+                 "a value of each " + std::string(value_period_name(value.period)) +
+                     " needs a start; say from when: valid_from");
   FINOPS_REQUIRE(!value.source.empty(), ErrorCode::InvalidArgument,
                  "a value needs a source: say who measured it and how");
   require_text("source", value.source, kLongestLineageText);

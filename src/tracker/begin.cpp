@@ -210,7 +210,9 @@ void find_wanted_run(Start& start) {
 // whoever registers the run later from its page does not know of it.
 void note_fork(Start& start) {
   const RunRecord& run = start.run;
-  if (!run.fork_of.empty() && (start.options.fork_step.has_value() || start.ledger == nullptr)) {
+  // That a part forked from its whole is kept with the run, and is no need: the whole needs it.
+  const bool is_need = !run.fork_of.empty() && run.fork_of != run.parent_run_id;
+  if (is_need && (start.options.fork_step.has_value() || start.ledger == nullptr)) {
     start.begun.lineage.push_back({run_node_id(run.run_id), EdgeKind::ForkedFrom,
                                    run_node_id(run.fork_of), start.options.fork_step,
                                    start.now.utc});
@@ -416,10 +418,6 @@ void check_options(const RunOptions& options) {
   FINOPS_REQUIRE(options.fork_step.value_or(0) >= 0, ErrorCode::InvalidArgument,
                  "fork_step must be 0 or more, not " +
                      std::to_string(options.fork_step.value_or(0)));
-  FINOPS_REQUIRE(options.fork_of.empty() || options.fork_of != options.parent,
-                 ErrorCode::InvalidArgument,
-                 "a run cannot fork from the run that it is a part of (" + options.fork_of +
-                     "): each would need the other; leave out parent= or fork_of=");
   budget::check_terms(options.lease_terms);
 }
 

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
@@ -21,6 +23,7 @@ constexpr std::string_view kPrefix = "lineage-";
 constexpr std::string_view kSuffix = ".jsonl";
 constexpr std::size_t kMostFiles = 100;  // of one start, which must stay quick
 constexpr std::size_t kLongestFile = std::size_t{16} << 20U;
+constexpr std::ptrdiff_t kBatch = 500;
 
 // A descriptor that closes itself.
 class Descriptor {
@@ -70,21 +73,24 @@ std::string read_all(const std::string& path) {
 
 // Throws if the ledger is away; then the file stays as it is.
 void take_in(const std::string& text, Ledger& ledger, std::vector<std::string>& warnings) {
+  const auto leave_out = [&warnings](const std::string& refusal) {
+    warnings.push_back("what an earlier run recorded is left out: " + refusal);
+  };
+  std::deque<LineageEdge> edges;
   for (std::size_t start = 0; start < text.size();) {
     const std::size_t end = std::min(text.find('\n', start), text.size());
     const std::string_view line = std::string_view(text).substr(start, end - start);
     start = end + 1;
     try {
-      LineageRecords records;
-      records.edges.push_back(std::get<LineageEdge>(parse_lineage_line(line)));
-      ledger.add_lineage(records);
+      edges.push_back(std::get<LineageEdge>(parse_lineage_line(line)));
     } catch (const std::exception& error) {
       if (!is_refusal(error)) {
         throw;
       }
-      warnings.push_back(std::string("what an earlier run recorded is left out: ") + error.what());
+      leave_out(error.what());
     }
   }
+  write_waiting(ledger, edges, Nanoseconds::max(), leave_out);
 }
 
 std::vector<std::string> files_of(const std::string& home_path) {
@@ -108,7 +114,32 @@ bool is_refusal(const std::exception& error) noexcept {
           (known->code() == ErrorCode::InvalidArgument || known->code() == ErrorCode::Conflict));
 }
 
-void leave_for_next_start(const std::string& home_path, const std::vector<LineageEdge>& edges) {
+void write_waiting(Ledger& ledger, std::deque<LineageEdge>& waiting, Nanoseconds most_time,
+                   const std::function<void(const std::string&)>& refused) {
+  const auto start = std::chrono::steady_clock::now();
+  std::ptrdiff_t batch = kBatch;
+  while (!waiting.empty() && std::chrono::steady_clock::now() - start < most_time) {
+    batch = std::min(batch, std::ssize(waiting));
+    try {
+      LineageRecords records;
+      records.edges.assign(waiting.begin(), waiting.begin() + batch);
+      ledger.add_lineage(records);
+    } catch (const std::exception& error) {
+      if (!is_refusal(error)) {
+        throw;
+      }
+      if (batch > 1) {
+        batch /= 2;  // the others of the batch are not at fault
+        continue;
+      }
+      refused(error.what());
+    }
+    waiting.erase(waiting.begin(), waiting.begin() + batch);
+    batch = std::min(batch * 2, kBatch);
+  }
+}
+
+void leave_for_next_start(const std::string& home_path, const std::deque<LineageEdge>& edges) {
   const std::string path =
       home_path + "/" + std::string(kPrefix) + random_id_text(12) + std::string(kSuffix);
   const std::string unfinished = path + ".new";

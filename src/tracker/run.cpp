@@ -11,6 +11,7 @@
 #include "tracker/chain.hpp"
 #include "tracker/group_file.hpp"
 #include "tracker/join.hpp"
+#include "tracker/lineage_backlog.hpp"
 
 namespace finops {
 namespace {
@@ -79,7 +80,7 @@ Run::Run(tracker::BegunAttempt begun, bool fail_open)
       earlier_cost_(begun.earlier_cost),
       resume_from_(std::move(begun.resume_from)),
       account_(std::move(begun.account)),
-      unwritten_lineage_(std::move(begun.lineage)),
+      unwritten_lineage_(begun.lineage.begin(), begun.lineage.end()),
       warnings_(std::move(begun.warnings)) {
   const budget::LeaseTerms terms = agent::lease_terms_of(page_->info());
   lease_ = account_.has_value()
@@ -243,7 +244,7 @@ void Run::renew(ClockReading now, Nanoseconds elapsed) {
     }
     account_ = agent::settle_and_renew(*ledger, info(), *account_, elapsed, now.utc);
     agent::import_checkpoint(*ledger, info(), page_->page());
-    write_lineage(*ledger);
+    write_lineage(*ledger, tracker::kLineageTime);
     lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                                 agent::lease_terms_of(info()));
     ledger_failure_count_ = 0;

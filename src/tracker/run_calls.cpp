@@ -5,6 +5,7 @@
 #include "finops/base/error.hpp"
 #include "finops/tracker/run.hpp"
 #include "tracker/chain.hpp"
+#include "tracker/lineage_backlog.hpp"
 
 namespace finops {
 namespace {
@@ -34,7 +35,7 @@ void Run::commit() {
   account_ =
       agent::settle_and_renew(*ledger, info(), account, now.boot - info().started_at.boot, now.utc);
   agent::import_checkpoint(*ledger, info(), page_->page());
-  write_lineage(*ledger);
+  write_lineage(*ledger, tracker::kLineageTime);
   lease_ = budget::plan_lease(account_->rate, account_->settled, account_->held,
                               agent::lease_terms_of(info()));
 }
@@ -121,15 +122,28 @@ std::vector<std::string> Run::warnings() const {
   if (const std::uint32_t failures = slow_path_failures_.load(); failures > 0) {
     all.push_back("settling failed unexpectedly " + std::to_string(failures) + " times");
   }
+  if (lock.owns_lock() && untold_refusal_count_ > 0) {
+    all.push_back("and " + std::to_string(untold_refusal_count_) +
+                  " more sentences were refused: " + untold_refusal_);
+  }
+  if (lock.owns_lock() && lost_count_ > 0) {
+    all.push_back("too much waited for the ledger: " + std::to_string(lost_count_) +
+                  " sentences are lost, from " + first_lost_ + " on");
+  }
   return all;
 }
 
-void Run::warn(const std::string& message) {
+// Gives back whether it is told: a loop that goes wrong for ever must not fill memory.
+bool Run::warn(const std::string& message) {
   constexpr std::size_t kKept = 20;
-  const bool is_new = warnings_.empty() || warnings_.back() != message;
-  if (is_new && warnings_.size() < kKept) {
-    warnings_.push_back(message);
+  if (!warnings_.empty() && warnings_.back() == message) {
+    return true;
   }
+  if (warnings_.size() >= kKept) {
+    return false;
+  }
+  warnings_.push_back(message);
+  return true;
 }
 
 }  // namespace finops

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Nanoseconds kTimeout = std::chrono::seconds{1};
 constexpr Nanoseconds kExitTimeout = std::chrono::milliseconds{500};
+constexpr Nanoseconds kExitTime = std::chrono::seconds{5};  // the rest waits in a file
 constexpr std::size_t kMostUnwritten = 10'000;  // a loop that reads for ever must not fill memory
 
 LineageEdge edge_of(NodeId subject, EdgeKind kind, NodeId object,
@@ -52,7 +53,7 @@ void Run::record_lineage(std::vector<LineageEdge> edges) {
                    "there is no ledger; see the run's warnings");
     const std::unique_ptr<Ledger> ledger =
         open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kTimeout});
-    write_lineage(*ledger);
+    write_lineage(*ledger, tracker::kLineageTime);
     LineageRecords records;
     records.edges = edges;
     ledger->add_lineage(records);
@@ -64,28 +65,20 @@ void Run::record_lineage(std::vector<LineageEdge> edges) {
     for (LineageEdge& edge : edges) {
       if (unwritten_lineage_.size() < kMostUnwritten) {
         unwritten_lineage_.push_back(std::move(edge));
-      } else {
-        warn("too much waits for the ledger; from here on it is lost: " + sentence(edge));
+      } else if (++lost_count_ == 1) {
+        first_lost_ = sentence(edge);
       }
     }
   }
 }
 
 // Throws if the ledger cannot take them now; what it refuses for good is a warning.
-void Run::write_lineage(Ledger& ledger) {
-  while (!unwritten_lineage_.empty()) {
-    try {
-      LineageRecords records;
-      records.edges.push_back(unwritten_lineage_.front());
-      ledger.add_lineage(records);
-    } catch (const std::exception& error) {
-      if (!tracker::is_refusal(error)) {
-        throw;
-      }
-      warn(error.what());
+void Run::write_lineage(Ledger& ledger, Nanoseconds most_time) {
+  tracker::write_waiting(ledger, unwritten_lineage_, most_time, [this](const std::string& refusal) {
+    if (!warn(refusal) && ++untold_refusal_count_ == 1) {
+      untold_refusal_ = refusal;
     }
-    unwritten_lineage_.erase(unwritten_lineage_.begin());
-  }
+  });
 }
 
 // The last chance: the ledger, else a file for the next start.
@@ -95,10 +88,13 @@ void Run::leave_lineage() {
   }
   try {
     FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::LedgerUnavailable, "there is no home");
-    write_lineage(*open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout}));
-    return;
+    write_lineage(*open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kExitTimeout}),
+                  kExitTime);
   } catch (const std::exception& error) {
     warn(error.what());
+  }
+  if (unwritten_lineage_.empty()) {
+    return;
   }
   try {
     FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::SystemFailure, "there is no home");
@@ -109,7 +105,9 @@ void Run::leave_lineage() {
     for (const LineageEdge& edge : unwritten_lineage_) {
       lost += (lost.empty() ? "" : "; ") + sentence(edge);
     }
-    warn("lost, for the ledger cannot be had (" + std::string(error.what()) + "): " + lost);
+    // Kept however many warnings there are: nobody else knows of these.
+    warnings_.push_back("lost, for the ledger cannot be had (" + std::string(error.what()) +
+                        "): " + lost);
   }
   unwritten_lineage_.clear();
 }

@@ -56,10 +56,13 @@ class LineageBuilder {
                              .recorded_at = recorded_at});
     return *this;
   }
+  /// Below zero: a correction.
   LineageBuilder& cost(std::string_view node_id, std::string_view amount) {
+    const Money billed_cost = Money::parse(amount);
     records.costs.push_back({.event_id = EventId{"event-" + std::to_string(++event_count_)},
                              .node_id = id(node_id),
-                             .billed_cost = Money::parse(amount)});
+                             .is_correction = billed_cost.is_negative(),
+                             .billed_cost = billed_cost});
     return *this;
   }
   LineageBuilder& status(std::string_view node_id, std::string_view status,

@@ -194,7 +194,7 @@ TEST_F(LedgerMerge, RefusesLineageThatDoesNotFit) {
   };
   open("node1")->add_lineage(example_lineage());
   EXPECT_EQ(refusal([](LineageRecords& it) { it.nodes[0].label = "N"; }), "Conflict");
-  EXPECT_EQ(refusal([](LineageRecords& it) { it.edges[0].step.reset(); }), "Conflict");
+  EXPECT_EQ(refusal([](LineageRecords& it) { it.edges[0].step = 101; }), "Conflict");
   EXPECT_EQ(refusal([](LineageRecords& it) { it.costs[0].is_correction = true; }), "Conflict");
   EXPECT_EQ(refusal([](LineageRecords& it) { it.statuses[0].why = "?"; }), "Conflict");
   EXPECT_EQ(refusal([](LineageRecords& it) { it.uses[0].quantity = 1; }), "Conflict");
@@ -206,6 +206,19 @@ TEST_F(LedgerMerge, RefusesLineageThatDoesNotFit) {
   run_on("metered", "old", "o-1", minutes{10}, true);
   EXPECT_EQ(code_of([&] { merge("node1", "metered"); }), "Conflict");
   EXPECT_TRUE(open("node1")->runs({}).empty());
+}
+
+// Goal: the same sentence with its step and without is one here too, and what is here stands.
+// Method: one host knows the step, the other does not; merged both ways.
+TEST_F(LedgerMerge, TakesASentenceWithItsStepAndWithout) {
+  LineageRecords without = example_lineage();
+  without.edges[0].step.reset();
+  open("node1")->add_lineage(example_lineage());
+  open("node2")->add_lineage(without);
+  merge("node1", "node2");
+  EXPECT_EQ(open("node1")->lineage(UtcTime::max()).edges, example_lineage().edges);
+  merge("node2", "node1");
+  EXPECT_EQ(open("node2")->lineage(UtcTime::max()).edges, without.edges);
 }
 
 // Goal: the parts of a run on several hosts are no retries of each other, those of one host are.

@@ -191,6 +191,7 @@ TEST(RecordLineage, RefusesRecordsThatCannotBeKept) {
   EXPECT_TRUE(refused(cost, [&](LineageCost& it) {
     it.charge_period_start = it.charge_period_end = day;
   }));
+  EXPECT_TRUE(refused(cost, [](LineageCost& it) { it.billed_cost = testing::usd("-1"); }));
   const NodeStatus status{.node_id = NodeId{"run:a"}, .status = "FAILED"};
   EXPECT_TRUE(refused(status, [](NodeStatus& it) { it.node_id = NodeId{}; }));
   EXPECT_TRUE(refused(status, [](NodeStatus& it) { it.status = "failed"; }));
@@ -209,6 +210,33 @@ TEST(RecordLineage, RefusesRecordsThatCannotBeKept) {
   EXPECT_TRUE(refused(value, [](BusinessValue& it) { it.source = "\v"; }));
   EXPECT_TRUE(refused(value, [](BusinessValue& it) { it.who = "\xc3"; }));
   EXPECT_TRUE(refused(value, [&](BusinessValue& it) { it.valid_from = it.valid_to = day; }));
+  for (const ValuePeriod period : {ValuePeriod::Month, ValuePeriod::Quarter, ValuePeriod::Year}) {
+    EXPECT_TRUE(refused(value, [&](BusinessValue& it) { it.period = period; }));
+  }
+}
+
+// Goal: a faulty sign or a missing start is not kept for an amount, and the message says what to
+// write. Method: costs below zero that take something back; values that recur, with a start.
+TEST(RecordLineage, SaysHowToTakeCostBackAndFromWhenAValueCounts) {
+  LineageCost cost{.event_id = EventId{"e"}, .node_id = NodeId{"job:prep"}};
+  cost.billed_cost = testing::usd("-1");
+  EXPECT_NE(message_of([&] { require_valid(cost); }).find("is_correction"), std::string::npos);
+  cost.is_correction = true;
+  EXPECT_NO_THROW(require_valid(cost));
+  cost.is_correction = false;
+  for (const ChargeCategory category : {ChargeCategory::Credit, ChargeCategory::Adjustment}) {
+    cost.charge_category = category;
+    EXPECT_NO_THROW(require_valid(cost));
+  }
+  for (const ChargeCategory category : {ChargeCategory::Purchase, ChargeCategory::Tax}) {
+    cost.charge_category = category;
+    EXPECT_EQ(code_of([&] { require_valid(cost); }), "InvalidArgument");
+  }
+  BusinessValue value{.value_id = EventId{"v"}, .node_id = NodeId{"model:m"}, .source = "A/B"};
+  value.period = ValuePeriod::Month;
+  EXPECT_NE(message_of([&] { require_valid(value); }).find("valid_from"), std::string::npos);
+  value.valid_from = parse_utc("2026-05-12");
+  EXPECT_NO_THROW(require_valid(value));
 }
 
 }  // namespace

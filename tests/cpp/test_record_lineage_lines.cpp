@@ -44,7 +44,7 @@ const std::vector<std::vector<std::string>>& required_fields() {
       {"cost", "node_id", "event_id"},
       {"status", "node_id"},
       {"use", "node_id", "event_id"},
-      {"value", "node_id", "event_id", "source"}};
+      {"value", "node_id", "event_id", "valid_from", "source"}};
   return kFields;
 }
 
@@ -99,7 +99,8 @@ TEST(LineageLines, GoesThereAndBack) {
   }
 }
 
-// Goal: optional fields may be left out, required ones not. Method: each field of each kind alone.
+// Goal: optional fields may be left out, required ones not (valid_from: of a value that recurs).
+// Method: each field of each kind alone.
 TEST(LineageLines, TellsWhichFieldsAreRequired) {
   for (std::size_t i = 0; i < full_lines().size(); ++i) {
     const Json full = Json::parse(full_lines()[i]);

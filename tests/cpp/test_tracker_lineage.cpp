@@ -110,6 +110,52 @@ TEST_F(TrackerLineage, WritesWhatWaited) {
   EXPECT_TRUE(says(subject + " produced model:m"));
 }
 
+// Goal: a run that said much while the ledger was away gets all of it in, and hears of every
+// refusal. Method: 2,000 sentences, of which 30 close a cycle, wait; one call brings some of them
+// and finish the rest; the warnings that are kept and the count of the others add up.
+TEST_F(TrackerLineage, WritesALongBacklogAndCountsRefusals) {
+  const auto run = TrackedRun::start(options());
+  const std::string subject = "run:" + run->run_id().str();
+  for (int i = 0; i < 30; ++i) {
+    run->produced("m" + std::to_string(i));
+  }
+  take_away();
+  for (int i = 0; i < 1'970; ++i) {
+    run->used(std::to_string(i));
+  }
+  for (int i = 0; i < 30; ++i) {
+    run->used("model:m" + std::to_string(i));
+  }
+  bring_back();
+  run->used("last");
+  EXPECT_TRUE(says(subject + " read dataset:last"));
+  run->finish(RunStatus::FINISHED, "");
+  const std::set<std::string> said = sentences();
+  for (int i = 0; i < 1'970; ++i) {
+    EXPECT_TRUE(said.contains(subject + " read dataset:" + std::to_string(i)));
+  }
+  std::int64_t refusal_count = 0;
+  for (const std::string& warning : run->warnings()) {
+    refusal_count += warning.find("' closes a cycle") != std::string::npos ? 1 : 0;
+    if (warning.starts_with("and ")) {
+      refusal_count += std::stoll(warning.substr(4)) - 1;
+    }
+  }
+  EXPECT_EQ(refusal_count, 30);
+}
+
+// Goal: what cannot be kept in memory is counted. Method: more sentences than may wait.
+TEST_F(TrackerLineage, CountsWhatIsLost) {
+  RunOptions nowhere = options();
+  nowhere.home = "/proc/no-such-home";
+  const auto run = TrackedRun::start(nowhere);
+  for (int i = 0; i < 10'007; ++i) {
+    run->used(std::to_string(i));
+  }
+  EXPECT_TRUE(warns(*run, "7 sentences are lost, from run:" + run->run_id().str() +
+                              " read dataset:10000 on"));
+}
+
 // Goal: what still waits at the end is kept for the next start, also where that has no ledger
 // either. Method: the ledger is away until the run has finished; another run starts without it, a
 // third with it.
@@ -228,9 +274,21 @@ TEST_F(TrackerLineage, RefusesForksThatMakeNoSense) {
   bad.fork_of = "other";
   bad.fork_step = -1;
   EXPECT_EQ(code_of([&] { TrackedRun::start(bad); }), "InvalidArgument");
-  bad.fork_step = 0;
-  bad.parent = "other";
-  EXPECT_EQ(code_of([&] { TrackedRun::start(bad); }), "InvalidArgument");
+}
+
+// Goal: a part that forked from its whole is no cycle: the whole needs it, and not the other way
+// round. Method: a run that names one run as both, as scripts did before there was a genealogy.
+TEST_F(TrackerLineage, APartMayForkFromItsWhole) {
+  const std::string whole = TrackedRun::start(options())->run_id().str();
+  RunOptions both = options();
+  both.parent = both.fork_of = whole;
+  both.fork_step = 100;
+  const auto part = TrackedRun::start(both);
+  const std::string name = "run:" + part->run_id().str();
+  EXPECT_TRUE(part->warnings().empty());
+  EXPECT_TRUE(says(name + " nested_in run:" + whole));
+  EXPECT_FALSE(says(name + " forked_from run:" + whole + " at 100"));
+  part->produced("model:m");
 }
 
 }  // namespace

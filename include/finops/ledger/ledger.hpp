@@ -162,18 +162,23 @@ class Ledger {
   /// Of one attempt, oldest first.
   [[nodiscard]] virtual std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) = 0;
 
-  /// Records what came from what, all or nothing. The same again is a no-op. Throws
-  /// Error(Conflict) on other content under a known id (of an edge: its sentence; of a status: its
-  /// node, name and time), on a node that is a run or an attempt of this ledger, and on a cost of
-  /// one: it is metered here. Throws Error(InvalidArgument) on a record that is not valid, on a
-  /// sentence that makes no sense, and on an edge that closes a cycle with what the ledger holds:
-  /// the message names the path. `unpriced` must be empty: only a ledger's own work can be.
+  /// Records what came from what, all or nothing. The same again is a no-op, also of an edge with a
+  /// step and without: what was recorded first stands. Throws Error(Conflict) on other content
+  /// under a known id (of an edge: its sentence; of a status: its node, name and time), on a node
+  /// that is a run or an attempt of this ledger, and on a cost of one: it is metered here. Throws
+  /// Error(InvalidArgument) on a record that is not valid, on a sentence that makes no sense, and
+  /// on an edge that closes a cycle with what the ledger holds: the message names the path.
+  /// `unpriced` must be empty: only a ledger's own work can be.
   virtual void add_lineage(const LineageRecords& records) = 0;
   /// All that a genealogy is built from: what add_lineage recorded, and this ledger's projects,
   /// experiments, runs, attempts and checkpoints with metered cost, nesting, forks and retries.
   /// One snapshot. As of `as_of` (exclusive; UtcTime::max(): all): what was recorded, created or
   /// started before, and cost whose period ended by then; what has no time is always there.
   /// A run's nodes and costs are the ledger's word even if somebody recorded others.
+  /// The metered cost of an attempt is one cost of each currency: "<attempt>/metered/USD" once all
+  /// of it is settled by `as_of`, and "<attempt>/metered/USD@<end in ns>" before. Only the former
+  /// may be recorded in another ledger: there, what is told of a running attempt at two times would
+  /// add up.
   [[nodiscard]] virtual LineageRecords lineage(UtcTime as_of) = 0;
 
   /// Brings the runs of another ledger file in: what ran, what it cost, what was decided, and what

@@ -95,7 +95,7 @@ struct LineageNode {
   bool operator==(const LineageNode&) const = default;
 };
 
-/// One sentence. The same sentence twice is one edge.
+/// One sentence. The same sentence twice, with its step or without, is one edge.
 struct LineageEdge {
   NodeId subject;
   EdgeKind kind = EdgeKind::Read;
@@ -114,7 +114,8 @@ struct LineageEdge {
 /// node that has to do with itself. The message names what may stand there.
 void require_sensible(const LineageEdge& edge);
 
-/// What a node itself cost, in one part; a correction is another part and may be negative.
+/// What a node itself cost, in one part. A correction is another part and may be negative; so may
+/// credits and adjustments (FOCUS 1.2, ChargeCategory), and nothing else.
 struct LineageCost {
   EventId event_id;  ///< the same event twice is one; with other content a Conflict
   NodeId node_id;
@@ -165,7 +166,7 @@ struct BusinessValue {
   NodeId node_id;                               ///< a model or an endpoint
   Money amount = Money::zero(Currency::usd());  ///< of each period; negative: a correction
   ValuePeriod period = ValuePeriod::Once;
-  UtcTime valid_from{};  ///< inclusive
+  UtcTime valid_from{};  ///< inclusive; epoch: unknown, which only a value that comes once may be
   UtcTime valid_to{};    ///< exclusive; epoch: open
   std::string source;    ///< "A/B test 2026-10, 3 % fewer returns": required
   std::string who;
@@ -183,8 +184,9 @@ inline constexpr std::size_t kLongestAttributes = 262'144;
 [[nodiscard]] std::string canonical_attributes(std::string_view json_text);
 
 /// Throw Error(InvalidArgument), naming the field, if a record cannot be kept as it is: a bad id,
-/// text that is no UTF-8 or has control characters, a negative step or quantity, a period that ends
-/// before it starts, a value without a source.
+/// text that is no UTF-8 or has control characters, a negative step or quantity, a cost below zero
+/// that takes nothing back, a period that ends before it starts, a value without a source, or one
+/// that recurs without a start.
 void require_valid(const LineageNode& node);
 void require_valid(const LineageEdge& edge);
 void require_valid(const LineageCost& cost);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -107,11 +108,11 @@ class Run {
   /// Records that the run read `what`: a dataset by its name, or "model:base", "checkpoint:...".
   /// Any process of the attempt may say it, and the same again is a no-op. When this returns, it is
   /// in the ledger; only where the ledger cannot be had and fail_open is set, it waits in memory
-  /// and `warnings` says so: it is written with the next commit, settlement or finish, or kept by
-  /// `finish` in a file of the home for the next start, and lost if the process dies before.
-  /// Throws Error(InvalidArgument) for a bad name, what no run can read, and a cycle (naming its
-  /// path); Error(Conflict) if it was recorded with another step; Error(LedgerUnavailable) with
-  /// fail_open=false.
+  /// and `warnings` says so: it is written with the next calls, commits and settlements (about
+  /// 0.1 s of each) or by finish, or kept by `finish` in a file of the home for the next start, and
+  /// lost if the process dies before. Throws Error(InvalidArgument) for a bad name, what no run can
+  /// read, and a cycle (naming its path); Error(Conflict) if it was recorded with another step;
+  /// Error(LedgerUnavailable) with fail_open=false.
   void used(const std::string& what, std::optional<std::int64_t> step = std::nullopt);
   /// The same for what the run made: a model by its name, or "dataset:tokens".
   void produced(const std::string& what, std::optional<std::int64_t> step = std::nullopt);
@@ -185,14 +186,14 @@ class Run {
   [[nodiscard]] Directive told_by_ranks() const noexcept;
   void record_decisions(Ledger& ledger);
   void record_lineage(std::vector<LineageEdge> edges);
-  void write_lineage(Ledger& ledger);
+  void write_lineage(Ledger& ledger, Nanoseconds most_time);
   void leave_lineage();
   [[nodiscard]] std::unique_lock<std::mutex> lock_unless_forked() const;
   [[nodiscard]] bool is_served(ClockReading now) const noexcept;
   [[nodiscard]] bool has_hard_budget() const noexcept;
   [[nodiscard]] bool is_overdue(Nanoseconds elapsed) const noexcept;
   [[nodiscard]] std::string describe_exhausted(Ledger* ledger, UtcTime now) const;
-  void warn(const std::string& message);
+  bool warn(const std::string& message);
 
   std::shared_ptr<pulse::OwnPage> page_;
   pulse::OwnerMark mark_;  // of this run: the page's stays while another run of the process goes on
@@ -222,9 +223,13 @@ class Run {
   std::optional<CheckpointRecord> resume_from_;
   std::optional<AttemptAccount> account_;
   budget::LeasePlan lease_;
-  int ledger_failure_count_ = 0;                // in a row
-  std::vector<DecisionRecord> unrecorded_;      // own directives that the ledger does not know yet
-  std::vector<LineageEdge> unwritten_lineage_;  // what the ledger could not take
+  int ledger_failure_count_ = 0;               // in a row
+  std::vector<DecisionRecord> unrecorded_;     // own directives that the ledger does not know yet
+  std::deque<LineageEdge> unwritten_lineage_;  // what the ledger could not take
+  std::int64_t untold_refusal_count_ = 0;      // of sentences, past the warnings that are kept
+  std::string untold_refusal_;                 // the first of them
+  std::int64_t lost_count_ = 0;                // sentences, for too much waited
+  std::string first_lost_;
   Nanoseconds ended_after_{};
   std::string own_reason_;
   std::vector<std::string> warnings_;
