@@ -48,21 +48,21 @@ void Run::record_lineage(std::vector<LineageEdge> edges) {
   if (!is_owner()) {
     return;  // another thread has finished meanwhile
   }
+  LineageRecords records;
+  records.edges = std::move(edges);
   try {
     FINOPS_REQUIRE(!home_path_.empty(), ErrorCode::LedgerUnavailable,
                    "there is no ledger; see the run's warnings");
     const std::unique_ptr<Ledger> ledger =
         open_ledger(home_path_ + "/ledger.db", {.busy_timeout = kTimeout});
     write_lineage(*ledger, tracker::kLineageTime);
-    LineageRecords records;
-    records.edges = edges;
     ledger->add_lineage(records);
   } catch (const std::exception& error) {
     if (tracker::is_refusal(error) || !fail_open_) {
       throw;
     }
     warn(std::string("what the run read and made waits in memory for the ledger: ") + error.what());
-    for (LineageEdge& edge : edges) {
+    for (LineageEdge& edge : records.edges) {
       if (unwritten_lineage_.size() < kMostUnwritten) {
         unwritten_lineage_.push_back(std::move(edge));
       } else if (++lost_count_ == 1) {

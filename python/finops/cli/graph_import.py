@@ -155,6 +155,7 @@ def read_line(text: str) -> LineageLine:
     if (
         isinstance(record, LineageCost)
         and not record.is_correction
+        and record.charge_category not in ("Credit", "Adjustment")  # below zero by nature
         and record.billed_cost.amount < 0
     ):
         raise InvalidArgument(
