@@ -17,6 +17,7 @@ import pytest
 from command_line import LIMIT_SECONDS, PRICED, Cli, amount
 from genealogy_story import lines_text, story_lines
 
+import finops
 from finops.cli.graph_import import LONGEST_LINE
 
 RIGHT = {"edge": "read", "subject": "run:a", "object": "dataset:d"}
@@ -205,6 +206,16 @@ def test_what_export_writes_import_takes_back(
     assert cli.json("graph", "cost", "endpoint:support-bot") == costs
     assert cli.json("value", "list") == value
     assert _pipe("graph", "export") == exported
+
+
+def test_export_leaves_out_what_still_grows(cli: Cli) -> None:
+    """Under one id an importing ledger would keep the first amount for good."""
+    run = finops.init(project="p", experiment="e", price="24 USD/h")
+    run.progress(1)
+    run.commit()
+    assert '"cost"' not in _pipe("graph", "export")
+    finops.finish(run)
+    assert _pipe("graph", "export").count('"cost"') == 1
 
 
 def test_the_lines_of_the_document_are_right(cli: Cli, file: pathlib.Path) -> None:

@@ -153,13 +153,31 @@ def _tell(done: LineageImport, *, is_written: bool, is_dry_run: bool, as_json: b
 
 
 def export_lines(as_of: AsOfOption = None, home: HomeOption = None) -> None:
-    """Write all records on stdout, as lines for import."""
+    """Write all records on stdout, as lines for import.
+
+    What an attempt cost is written once it is settled: imported before, it would stay as it was.
+    """
     ledger = find_ledger(home_path(home))
     records = LineageRecords() if ledger is None else ledger.lineage(as_of)
+    open_count = 0
     for record in all_records(records):
-        print(lineage_line(record))
+        if isinstance(record, LineageCost) and _is_growing(record):
+            open_count += 1
+        else:
+            print(lineage_line(record))
+    if open_count:
+        print_note(
+            f"the cost of {open_count:,} attempts that still run, or are not settled, is left out; "
+            "export again when they have ended"
+        )
     if records.unpriced:
         print_note(f"the cost of {len(records.unpriced):,} nodes is not known yet: they have none")
+
+
+def _is_growing(cost: LineageCost) -> bool:
+    # The ledger's own ids: ATTEMPT/metered/USD, and with @ and a time while more may come.
+    attempt, _, last = cost.event_id.rpartition("/metered/")
+    return bool(attempt) and "@" in last
 
 
 def link(
