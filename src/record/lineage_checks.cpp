@@ -137,7 +137,8 @@ void require_valid(const LineageCost& cost) {
                  ErrorCode::InvalidArgument,
                  "billed_cost is below zero (" + cost.billed_cost.str() + ") for " +
                      std::string(charge_category_name(cost.charge_category)) +
-                     "; say is_correction: true if it takes back an earlier cost");
+                     "; if it takes back an earlier cost, say so: is_correction in a line, "
+                     "--correction in the shell");
 }
 
 void require_valid(const NodeStatus& status) {

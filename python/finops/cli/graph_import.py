@@ -144,32 +144,6 @@ class LineageImport:
         self.refused.append(RefusedLine(line.file, line.number, record_kind(line.record), reason))
 
 
-def read_line(text: str) -> LineageLine:
-    """One record of JSON, of the shell or of a file.
-
-    Raises
-    ------
-    InvalidArgument : it is none, or it says what nobody can have meant.
-    """
-    record = parse_lineage_line(text)
-    if (
-        isinstance(record, LineageCost)
-        and not record.is_correction
-        and record.charge_category not in ("Credit", "Adjustment")  # below zero by nature
-        and record.billed_cost.amount < 0
-    ):
-        raise InvalidArgument(
-            f"cost {record.event_id} is below zero ({record.billed_cost}); if it corrects another, "
-            "say so: is_correction in a line, --correction in the shell"
-        )
-    if isinstance(record, BusinessValue) and record.per != "once" and record.valid_from is None:
-        raise InvalidArgument(
-            f"value {record.value_id} comes each {record.per}: give valid_from, the time from "
-            "which it counts"
-        )
-    return record
-
-
 def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
     """The lines without their ends; of one that is too long a piece that is too long as well."""
     while content := stream.readline(LONGEST_LINE + 2):
@@ -183,7 +157,7 @@ def _parse(content: bytes) -> LineageLine:
     if len(content) > LONGEST_LINE:
         raise InvalidArgument(f"the line is longer than {LONGEST_LINE:,} bytes")
     try:
-        return read_line(content.decode("utf-8"))
+        return parse_lineage_line(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidArgument(f"the line is no UTF-8: {error.reason}") from None
 

@@ -27,10 +27,11 @@ from finops.genealogy import (
     lineage_line,
     load_genealogy,
     make_records,
+    parse_lineage_line,
 )
 from finops.ledger import open_ledger
 
-from .graph_import import LineageImport, read_line
+from .graph_import import LineageImport
 from .graph_options import AsOfOption, NodeArgument, load, parse_time
 from .graph_page import plain_table
 from .options import HomeOption, JsonOption, WhyOption, find_ledger, home_path, user_name
@@ -301,7 +302,7 @@ def record_fields(home: Path | None, fields: dict[str, Any]) -> LineageLine:
         for name, value in fields.items()
         if value is not None and value is not False and value != ""
     }
-    record = read_line(json.dumps(given))
+    record = parse_lineage_line(json.dumps(given))
     open_ledger(home_path(home)).add_lineage(make_records([record]))
     return record
 
