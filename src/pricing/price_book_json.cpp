@@ -2,11 +2,11 @@
 #include <nlohmann/json.hpp>
 
 #include <set>
-#include <vector>
+#include <string>
 
 #include "finops/base/error.hpp"
 #include "finops/pricing/price_book.hpp"
-#include "finops/record/json_depth.hpp"
+#include "record/strict_json.hpp"
 
 namespace finops {
 namespace {
@@ -15,26 +15,6 @@ using Json = nlohmann::json;
 
 constexpr int kSchemaVersion = 1;
 constexpr std::int64_t kMaximumGpusPerSku = 100'000;
-
-// Of a key that occurs twice nlohmann_json takes the last, and no reader knows which was meant.
-Json parse_strict(std::string_view text) {
-  FINOPS_REQUIRE(json_depth(text) <= kDeepestJson, ErrorCode::InvalidArgument,
-                 "it is nested deeper than " + std::to_string(kDeepestJson) + " levels");
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&keys](int, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start) {
-      keys.emplace_back();
-    } else if (event == Json::parse_event_t::object_end) {
-      keys.pop_back();
-    } else if (event == Json::parse_event_t::key) {
-      const auto key = value.get<std::string>();
-      FINOPS_REQUIRE(keys.back().insert(key).second, ErrorCode::InvalidArgument,
-                     "the key '" + key.substr(0, 60) + "' occurs twice in one object");
-    }
-    return true;
-  };
-  return Json::parse(text, check);
-}
 
 // nlohmann_json converts 8.5 or true to an integer without a word.
 std::int64_t integer_at(const Json& object, const char* key) {
@@ -82,13 +62,21 @@ std::string describe(const Json& sku, std::size_t index) {
          (has_id ? " (" + sku.at("sku_id").get<std::string>() + ")" : std::string());
 }
 
+Json read_text(std::string_view json_text, const std::string& source_name) {
+  try {
+    return parse_strict(json_text);
+  } catch (const Error& error) {
+    throw Error(error.code(), source_name + " cannot be read: " + error.what());
+  }
+}
+
 }  // namespace
 
 PriceBook PriceBook::parse(std::string_view json_text, const std::string& source_name) {
   PriceBook book;
   std::set<std::string> seen;
   try {
-    const Json root = parse_strict(json_text);
+    const Json root = read_text(json_text, source_name);
     FINOPS_REQUIRE(root.at("schema").get<std::string>() == "finops-price-book",
                    ErrorCode::InvalidArgument, source_name + " is not a finops price book");
     const std::int64_t version = integer_at(root, "schema_version");

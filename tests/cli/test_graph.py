@@ -14,21 +14,12 @@ from typing import Any
 
 import pytest
 from command_line import PRICED, Cli, amount
-from genealogy_story import lines_text, story_lines, wide_sweep
+from genealogy_story import lines_text, wide_sweep
 
 MODEL = "model:support-bot-v3"
 ENDPOINT = "endpoint:support-bot"
 # 88.25 under no name, 605 abandoned, 420 the router, 6,865.50 the endpoint with all it needs.
 TOTAL = Decimal("7978.75")
-
-
-@pytest.fixture
-def story(cli: Cli, tmp_path: pathlib.Path) -> Cli:
-    """A command line whose ledger holds the story."""
-    file = tmp_path / "story.jsonl"
-    file.write_text(lines_text(story_lines()), encoding="utf-8")
-    cli("graph", "import", str(file))
-    return cli
 
 
 def _costs(found: dict[str, Any]) -> dict[str, Decimal]:

@@ -6,18 +6,9 @@ import pathlib
 
 import pytest
 from command_line import Cli, amount
-from genealogy_story import lines_text, story_lines
+from genealogy_story import lines_text
 
 MODEL = "model:support-bot-v3"
-
-
-@pytest.fixture
-def story(cli: Cli, tmp_path: pathlib.Path) -> Cli:
-    """A command line whose ledger holds the story."""
-    file = tmp_path / "story.jsonl"
-    file.write_text(lines_text(story_lines()), encoding="utf-8")
-    cli("graph", "import", str(file))
-    return cli
 
 
 def test_a_sweep_led_to_what_its_model_is_worth(story: Cli) -> None:

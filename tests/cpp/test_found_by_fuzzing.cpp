@@ -67,6 +67,16 @@ TEST(FoundByFuzzing, AKeyTwiceInAPriceBook) {
   EXPECT_EQ(parse(book_with(R"(1,"notes":[{"a":1},{"a":2}])")), "none");
 }
 
+// Goal: whatever is wrong with a price book's text, the message says which book. Method: one text
+// for each fault that the reader of JSON finds.
+TEST(FoundByFuzzing, APriceBookThatIsNoTextIsNamed) {
+  for (const std::string& text : {std::string("{"), std::string("\xff"),
+                                  book_with(R"(1,"schema_version":1)"), std::string(100, '[')}) {
+    const std::string message = message_of([&] { (void)PriceBook::parse(text, "book.json"); });
+    EXPECT_TRUE(message.starts_with("book.json cannot be read: ")) << message;
+  }
+}
+
 // Goal: a rank that is no int is no rank: the process is a run of its own.
 TEST(FoundByFuzzing, ARankPastAnInt) {
   const std::pair<const char*, const char*> variables[] = {{"TORCHELASTIC_RUN_ID", "job"},
