@@ -89,7 +89,8 @@ struct TopologicalOrder {
 TopologicalOrder find_order(const Adjacency& upstream);
 
 /// Which of the new edges close a cycle with the known ones and those before them, in order.
-/// `order` is that of `upstream`, which has all edges.
-std::vector<RefusedNeed> find_refused(const EdgeSource& source, const TopologicalOrder& order);
+/// `upstream` has all edges, and `order` is its order.
+std::vector<RefusedNeed> find_refused(const EdgeSource& source, const Adjacency& upstream,
+                                      const TopologicalOrder& order);
 
 }  // namespace finops::genealogy

@@ -178,7 +178,7 @@ std::vector<RefusedNeed> rebuild(DenseGraph& graph, std::span<const Need> needs)
   Adjacency upstream = make_adjacency(graph.node_count(), source, Direction::Upstream);
   TopologicalOrder order = find_order(upstream);
   if (order.has_cycle) {
-    refused = find_refused(source, order);
+    refused = find_refused(source, upstream, order);
     for (const RefusedNeed& need : refused) {
       source.refused.insert(EdgeSource::key(needs[need.position]));
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "finops/base/error.hpp"
+#include "finops/base/strong_components.hpp"
 #include "genealogy/adjacency.hpp"
 
 namespace finops::genealogy {
@@ -25,43 +26,15 @@ struct Knots {
   }
 };
 
-/// Sharir's and Kosaraju's way: from the last in order on, what can be reached against the edges is
-/// a component. `component` begins as all kNone.
-std::vector<std::uint32_t> component_sizes(const Adjacency& downstream,
-                                           const TopologicalOrder& order,
-                                           std::vector<std::uint32_t>& component) {
-  std::vector<std::uint32_t> sizes;
-  std::vector<NodeIndex> stack;
-  for (auto root = order.ids.rbegin(); root != order.ids.rend(); ++root) {
-    if (component[*root] != kNone) {
-      continue;
-    }
-    const auto number = static_cast<std::uint32_t>(sizes.size());
-    sizes.push_back(0);
-    component[*root] = number;
-    stack.push_back(*root);
-    while (!stack.empty()) {
-      const NodeIndex node = stack.back();
-      stack.pop_back();
-      ++sizes[number];
-      for (const NodeIndex needer : downstream.of(node)) {
-        if (component[needer] == kNone) {
-          component[needer] = number;
-          stack.push_back(needer);
-        }
-      }
-    }
-  }
-  return sizes;
-}
-
-Knots find_knots(const EdgeSource& source, const TopologicalOrder& order) {
+Knots find_knots(const EdgeSource& source, const Adjacency& upstream,
+                 const TopologicalOrder& order) {
   Knots knots;
-  knots.component.assign(order.ids.size(), kNone);
+  knots.component = strong_components(upstream.begins, upstream.targets);
   knots.numbers.assign(order.ids.size(), kNone);
-  const std::vector<std::uint32_t> sizes =
-      component_sizes(make_adjacency(order.ids.size(), source, Direction::Downstream), order,
-                      knots.component);
+  std::vector<std::uint32_t> sizes(order.ids.size());
+  for (const std::uint32_t component : knots.component) {
+    ++sizes[component];
+  }
   const auto number = [&](NodeIndex id) {
     knots.numbers[id] = static_cast<std::uint32_t>(knots.ids.size());
     knots.ids.push_back(id);
@@ -247,8 +220,9 @@ TopologicalOrder order_of_beginning(const KnotEdges& edges, std::size_t node_cou
 
 }  // namespace
 
-std::vector<RefusedNeed> find_refused(const EdgeSource& source, const TopologicalOrder& order) {
-  const Knots knots = find_knots(source, order);
+std::vector<RefusedNeed> find_refused(const EdgeSource& source, const Adjacency& upstream,
+                                      const TopologicalOrder& order) {
+  const Knots knots = find_knots(source, upstream, order);
   const KnotEdges edges = find_edges(source, knots);
   GrowingOrder growing(order_of_beginning(edges, knots.ids.size()).ranks);
   std::vector<RefusedNeed> refused;
