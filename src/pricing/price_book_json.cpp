@@ -6,7 +6,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/pricing/price_book.hpp"
-#include "record/strict_json.hpp"
+#include "finops/record/json_check.hpp"
 
 namespace finops {
 namespace {
@@ -64,7 +64,8 @@ std::string describe(const Json& sku, std::size_t index) {
 
 Json read_text(std::string_view json_text, const std::string& source_name) {
   try {
-    return parse_strict(json_text);
+    require_strict_json(json_text);
+    return Json::parse(json_text);
   } catch (const Error& error) {
     throw Error(error.code(), source_name + " cannot be read: " + error.what());
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "finops/base/error.hpp"
+#include "finops/record/json_check.hpp"
 #include "finops/record/json_depth.hpp"
 #include "record/utf8.hpp"
 
@@ -48,5 +49,7 @@ Json parse_strict(std::string_view json_text) {
     detail::throw_error(ErrorCode::InvalidArgument, std::string("no JSON: ") + error.what());
   }
 }
+
+void require_strict_json(std::string_view json_text) { (void)parse_strict(json_text); }
 
 }  // namespace finops

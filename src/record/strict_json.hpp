@@ -10,8 +10,7 @@
 
 namespace finops {
 
-/// Throws Error(InvalidArgument) if the text is no UTF-8 or no JSON, is nested deeper than
-/// kDeepestJson, or has a key twice in one object, of which a reader would take either.
+/// The value of a text that require_strict_json lets pass; throws as that does.
 [[nodiscard]] nlohmann::json parse_strict(std::string_view json_text);
 
 }  // namespace finops
