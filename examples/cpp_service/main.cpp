@@ -1,4 +1,5 @@
-// main.cpp - a C++ service that accounts for its work, asks whether it may go on, and reports.
+// main.cpp - a C++ service that accounts for its work, asks whether it may go on, and reports what
+// came of it and what that cost.
 //
 // Uses a ledger below the working folder unless FINOPS_HOME says otherwise.
 #include <chrono>
@@ -11,6 +12,9 @@
 #include <thread>
 
 #include <finops/base/error.hpp>
+#include <finops/genealogy/genealogy.hpp>
+#include <finops/ledger/home.hpp>
+#include <finops/ledger/ledger.hpp>
 #include <finops/tracker/run.hpp>
 
 namespace {
@@ -32,8 +36,22 @@ finops::RunOptions describe_run() {
   return options;
 }
 
+// The index with all that it needed: this run, and those that made what it read.
+void report_index(const finops::RunOptions& options) {
+  const finops::Home home = finops::open_home(options.home);
+  finops::genealogy::Genealogy graph(finops::Currency::usd());
+  for (const auto& refusal :
+       graph.add(finops::open_ledger(home.ledger_path(), {})->lineage(finops::UtcTime::max()))) {
+    std::cerr << refusal.record << ": " << refusal.reason << "\n";
+  }
+  const finops::NodeId index{"dataset:search-index"};
+  std::cout << index.str() << " cost " << graph.full_cost(index).total().str() << "\n";
+}
+
 int serve() {
-  const std::unique_ptr<finops::Run> run = finops::Run::start(describe_run());
+  const finops::RunOptions options = describe_run();
+  const std::unique_ptr<finops::Run> run = finops::Run::start(options);
+  run->used("documents");
   for (std::int64_t step = 0; step < kStepCount; ++step) {
     work();
     run->progress(step);
@@ -42,9 +60,11 @@ int serve() {
       return finops::kExitPaused;
     }
   }
+  run->produced("dataset:search-index");
   run->finish(finops::RunStatus::FINISHED, "");
   std::cout << "run " << run->run_id().str() << " cost " << run->cost().value().str() << " at "
             << run->price_per_hour().value().str() << "/h\n";
+  report_index(options);
   return 0;
 }
 

@@ -55,10 +55,13 @@ def test_the_example_builds_and_runs_against_an_installation(
     run_command("cmake", "--build", "build", cwd=tmp_path)
     output = run_command("build/cpp_service", cwd=tmp_path)
     # Half a second of work at a price that only the installed price book can have given.
-    shown = re.fullmatch(r"run \S+ cost (\S+) USD at (\S+) USD/h\n", output)
+    shown = re.fullmatch(
+        r"run \S+ cost (\S+) USD at (\S+) USD/h\ndataset:search-index cost (\S+) USD\n", output
+    )
     assert shown is not None, output
     assert decimal.Decimal(shown[1]) > 0
     assert decimal.Decimal(shown[2]) > 0
+    assert shown[3] == shown[1], "nothing else made what the index needed"
 
 
 def test_the_installation_asks_for_no_json_library(prefix: pathlib.Path) -> None:
