@@ -81,12 +81,14 @@ bool search(const DenseGraph& graph, Rank start, Direction direction, std::size_
 void prefetch_edges(const DenseGraph& graph, std::size_t word, std::size_t later_word,
                     std::size_t side) {
   constexpr std::size_t kLines = 6;  // 64 nodes of 1.5 edges: 384 bytes
-  constexpr std::size_t kRanksInLine = 64 / sizeof(Rank);
-  const auto& edges = graph.targets[side];
-  const std::size_t first = graph.nodes[word * kBits].edges_begin[side];
+  constexpr std::size_t kLineBytes = 64;
+  // As a number: some lines lie past the end, where a pointer may not point. Asking for one does no
+  // harm, and a test for it would cost 5 % of the walk (measured).
+  const auto address = reinterpret_cast<std::uintptr_t>(graph.targets[side].data()) +
+                       graph.nodes[word * kBits].edges_begin[side] * sizeof(Rank);
   for (std::size_t line = 0; line < kLines; ++line) {
-    // Not past the end: such an address may not even be computed.
-    prefetch(edges.data() + std::min(first + line * kRanksInLine, edges.size()));
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): nothing is read there
+    prefetch(reinterpret_cast<const void*>(address + line * kLineBytes));
   }
   prefetch(&graph.nodes[later_word * kBits]);
 }

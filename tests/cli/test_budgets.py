@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from command_line import LIMIT_SECONDS, PRICED, SHORT, Cli, amount, wait_until
+from command_line import LIMIT_SECONDS, PRICED, SHORT, Cli, amount
 
 
 def budget(cli: Cli, name: str) -> Any:
@@ -121,7 +121,7 @@ def test_a_request_expires(cli: Cli) -> None:
 def test_a_burn_cap_refuses_the_run_that_would_pass_it(cli: Cli) -> None:
     cli("budget", "set", "project:vision", "900 USD", "--burn-cap", "500 USD")
     first = cli.start("run", *PRICED, "--", "sleep", "60")
-    wait_until(lambda: cli.json("ps")["runs"])
+    cli.live_runs()
     _, errors = cli("run", *PRICED, "--", "sleep", "60", expect=1)
     assert "500 USD per hour: 360 USD is running" in errors
     assert amount(budget(cli, "project:vision")["burn_per_hour"]) == 360
@@ -134,7 +134,7 @@ def test_a_burn_cap_refuses_the_run_that_would_pass_it(cli: Cli) -> None:
 def test_show_says_what_can_still_go_past_the_limit(cli: Cli) -> None:
     cli("budget", "set", "project:vision", "900 USD")
     cli.start("run", *PRICED, "--", "sleep", "60")
-    wait_until(lambda: cli.json("ps")["runs"])
+    cli.live_runs()
     page, _ = cli("budget", "show", "project:vision", COLUMNS="80")
     assert "at most $0.00 past the limit by what runs now" in page
     assert "$360.00/h" in page

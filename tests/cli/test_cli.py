@@ -201,7 +201,7 @@ def test_inside_an_allocation_nobody_waits(cli: Cli, variable: str) -> None:
 def test_ps_shows_a_live_run(cli: Cli) -> None:
     cli("budget", "set", "vision/resnet", "50 USD")
     cli.start("run", *PRICED, "--name", "base", "--", "sleep", "60")
-    (row,) = wait_until(lambda: cli.json("ps")["runs"])
+    (row,) = cli.live_runs()
     assert (row["state"], row["name"]) == ("no signal", "base")
     assert row["price_per_hour"] == {"amount": "360", "currency": "USD"}
     assert amount(row["budget"]["left"]) + amount(row["cost"]) == 50
@@ -221,7 +221,7 @@ def test_guard_stops_a_silent_run(cli: Cli) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", silent], env=dict(os.environ))
     try:
-        wait_until(lambda: cli.json("ps")["runs"])
+        cli.live_runs()
         spans = ("--silence-limit", "1s", "--directive-grace", "500ms", "--term-grace", "1s")
         guard = cli.start("guard", "--interval", "200ms", *spans, "--json")
         assert process.wait(timeout=LIMIT_SECONDS) == -signal.SIGTERM

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from command_line import LIMIT_SECONDS, Cli, wait_until
+from command_line import LIMIT_SECONDS, Cli
 from rich.console import Console
 
 from finops import Money
@@ -174,7 +174,7 @@ def test_the_dearest_comes_first_and_the_unpriced_last(cli: Cli) -> None:
     for name, price in (("cheap", "1 USD/h"), ("dear", "90 USD/h"), ("unpriced", "")):
         where = ("--project", "p", "--experiment", "e", "--name", name)
         cli.start("run", *where, *(("--price", price) if price else ()), "--", "sleep", "90")
-    rows = wait_until(lambda: len(found := cli.json("ps")["runs"]) == 3 and found)
+    rows = cli.live_runs(3)
     assert [one["name"] for one in rows] == ["dear", "cheap", "unpriced"]
 
 
@@ -186,7 +186,7 @@ def test_the_reason_of_a_long_run_is_shown(cli: Cli) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     try:
-        (one,) = wait_until(lambda: cli.json("ps")["runs"])
+        (one,) = cli.live_runs()
         assert (one["state"], one["long_running_reason"]) == ("long-running", "two days")
         assert "long-running: two days" in cli("ps", COLUMNS="80")[0]
         assert "two days" in cli("report", COLUMNS="80")[0]
@@ -209,7 +209,7 @@ def test_watching_ends_cleanly(cli: Cli, columns: int, number: signal.Signals) -
     cli.start(
         "run", "--project", "p", "--experiment", "e", "--price", "1 USD/h", "--", "sleep", "90"
     )
-    wait_until(lambda: cli.json("ps")["runs"])
+    cli.live_runs()
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}

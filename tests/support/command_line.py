@@ -53,6 +53,22 @@ class Cli:
         report = self.json("report", "--experiment", experiment)
         return [run for one in report["experiments"] for run in one["runs"]]
 
+    def live_runs(self, count: int = 1) -> list[Any]:
+        """The rows of `finops ps`, once it has that many and the ledger knows all their runs.
+
+        A live page is there a moment before its run is in the ledger, and with it a budget.
+        """
+
+        def both_know() -> list[Any]:
+            rows: list[Any] = self.json("ps")["runs"]
+            if len(rows) != count:
+                return []
+            report = self.json("report")
+            known = {run["run_id"] for one in report["experiments"] for run in one["runs"]}
+            return self.json("ps")["runs"] if known.issuperset(r["run_id"] for r in rows) else []
+
+        return list(wait_until(both_know))
+
 
 def wait_until(is_so: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + LIMIT_SECONDS / 2
