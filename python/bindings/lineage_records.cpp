@@ -80,6 +80,7 @@ void bind_cost(py::module_& module) {
       .def_readonly("billed_cost", &Row::billed_cost)
       .FINOPS_FIELD("charge_category", charge_category_name(row.charge_category))
       .def_readonly("is_correction", &Row::is_correction)
+      .FINOPS_FIELD("is_growing", is_growing_cost(row.event_id))
       .FINOPS_FIELD("charge_period_start", to_datetime(row.charge_period_start))
       .FINOPS_FIELD("charge_period_end", to_datetime(row.charge_period_end))
       .def("__eq__", [](const Row& self, const Row& other) { return self == other; });

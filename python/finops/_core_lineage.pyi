@@ -65,6 +65,8 @@ class LineageCost:
     billed_cost: Money
     charge_category: str
     is_correction: bool
+    is_growing: bool
+    """What an attempt of a ledger cost so far: it will have another id, and maybe more."""
     charge_period_start: datetime | None
     charge_period_end: datetime | None
     def __init__(

@@ -46,6 +46,7 @@ class LineageReader {
   void add_retry(const ReadAttempt& before, const ReadAttempt& attempt, UtcTime started_at);
   void read_checkpoints();
   void read_metered_costs();
+  void read_other_costs();
   void read_unpriced();
 
   // lineage_reader_recorded.cpp

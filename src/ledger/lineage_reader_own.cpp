@@ -2,7 +2,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "ledger/forks.hpp"
 #include "ledger/lineage_reader.hpp"
+
+// Of the charges: what somebody used, as it was metered. Use below zero can only be a correction.
+#define FINOPS_METERED_USE                                                        \
+  "basis = 'METERED' AND charge_category = 'Usage' AND charge_class IS NULL AND " \
+  "billed_cost_units >= 0 AND billed_cost_picos >= 0"
 
 namespace finops::ledger {
 namespace {
@@ -53,7 +59,8 @@ void LineageReader::add_experiment(const std::string& project, const std::string
 void LineageReader::read_runs() {
   Statement rows = database_.prepare(
       "SELECT r.run_id, r.project, r.experiment, r.name, r.user_name, r.tags, r.created_at_ns, "
-      "r.parent_run_id, r.fork_of, p.project, p.experiment FROM runs r LEFT JOIN runs p "
+      "r.parent_run_id, CASE WHEN " FINOPS_FORKED
+      " THEN r.fork_of END, p.project, p.experiment FROM runs r LEFT JOIN runs p "
       "ON p.run_id = r.parent_run_id WHERE r.created_at_ns < ? ORDER BY r.rowid");
   rows << as_of_;
   while (rows.step()) {
@@ -80,7 +87,7 @@ void LineageReader::read_runs() {
     if (!parent.empty()) {
       add_edge(node_id, EdgeKind::NestedIn, run_node_id(RunId{parent}), at);
     }
-    if (!fork_of.empty() && fork_of != parent) {  // a part needs nothing of its whole
+    if (!fork_of.empty()) {
       add_edge(node_id, EdgeKind::ForkedFrom, run_node_id(RunId{fork_of}), at);
     }
   }
@@ -201,6 +208,8 @@ void LineageReader::read_checkpoints() {
   }
 }
 
+// Use is one cost of each currency; all else, a correction above all, is a cost by itself, so that
+// what use cost stands once it is settled.
 void LineageReader::read_metered_costs() {
   // Units and picos apart, in steps of a million, as the view report_attempt_costs.
   Statement rows = database_.prepare(
@@ -210,27 +219,42 @@ void LineageReader::read_metered_costs() {
       "((sum(billed_cost_picos / 1000000) + sum(billed_cost_picos % 1000000) / 1000000) % 1000000) "
       "* 1000000 + sum(billed_cost_picos % 1000000) % 1000000, "
       "coalesce((SELECT state = 'SETTLED' FROM accounts a WHERE a.attempt_id = c.attempt_id), 0) "
-      "AND NOT EXISTS (SELECT 1 FROM charges l WHERE l.attempt_id = c.attempt_id AND "
-      "l.basis='METERED' AND l.charge_period_end_ns > ?1) "
-      "FROM charges c WHERE basis='METERED' AND attempt_id IS NOT NULL AND charge_period_end_ns <= "
-      "?1 GROUP BY attempt_id, currency");
+      "AND NOT EXISTS (SELECT 1 FROM charges l WHERE l.attempt_id = c.attempt_id "
+      "AND " FINOPS_METERED_USE
+      " AND l.charge_period_end_ns > ?1) "
+      "FROM charges c WHERE " FINOPS_METERED_USE
+      " AND attempt_id IS NOT NULL AND charge_period_end_ns <= ?1 GROUP BY attempt_id, currency");
   rows << as_of_;
   while (rows.step()) {
-    const std::string attempt_id = rows.text();
+    const AttemptId attempt_id{rows.text()};
     const Currency currency(rows.text());
-    LineageCost cost{.event_id = {}, .node_id = attempt_node_id(AttemptId{attempt_id})};
+    LineageCost cost{.event_id = {}, .node_id = attempt_node_id(attempt_id)};
     cost.charge_period_start = rows.utc();
     cost.charge_period_end = rows.utc();
-    const std::int64_t units = rows.integer();
-    cost.billed_cost =
-        Money::from_picos(static_cast<Int128>(units) * kPicosPerUnit + rows.integer(), currency);
-    cost.is_correction = cost.billed_cost.is_negative();
-    // An id whose amount may still grow must not look like one whose amount stands.
-    const bool is_settled = rows.boolean();
-    cost.event_id = EventId{
-        attempt_id + "/metered/" + currency.str() +
-        (is_settled ? ""
-                    : "@" + std::to_string(cost.charge_period_end.time_since_epoch().count()))};
+    cost.billed_cost = rows.money(currency);
+    cost.event_id = rows.boolean() ? metered_cost_id(attempt_id, currency)
+                                   : growing_cost_id(attempt_id, currency, cost.charge_period_end);
+    records_.costs.push_back(std::move(cost));
+  }
+  read_other_costs();
+}
+
+void LineageReader::read_other_costs() {
+  Statement rows = database_.prepare(
+      "SELECT event_id, attempt_id, charge_category, charge_class IS NOT NULL, "
+      "charge_period_start_ns, charge_period_end_ns, currency, billed_cost_units, "
+      "billed_cost_picos FROM charges WHERE basis = 'METERED' AND NOT (" FINOPS_METERED_USE
+      ") AND attempt_id IS NOT NULL AND charge_period_end_ns <= ? ORDER BY rowid");
+  rows << as_of_;
+  while (rows.step()) {
+    LineageCost cost{.event_id = EventId{rows.text()}, .node_id = {}};
+    cost.node_id = attempt_node_id(AttemptId{rows.text()});
+    cost.charge_category = parse_charge_category(rows.text());
+    const bool is_correction = rows.boolean();
+    cost.charge_period_start = rows.utc();
+    cost.charge_period_end = rows.utc();
+    cost.billed_cost = rows.money(Currency(rows.text()));
+    cost.is_correction = is_correction || cost.billed_cost.is_negative();
     records_.costs.push_back(std::move(cost));
   }
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "ledger/forks.hpp"
 #include "ledger/needs_graph.hpp"
 
 namespace finops::ledger {
@@ -38,11 +39,10 @@ constexpr Sql kRecordedNeeders =
 constexpr Sql kRunNeeds =
     "SELECT 'attempt:' || attempt_id FROM attempts WHERE run_id=?1 UNION ALL "
     "SELECT 'run:' || run_id FROM runs WHERE parent_run_id=?1 UNION ALL "
-    "SELECT 'run:' || fork_of FROM runs WHERE run_id=?1 AND fork_of IS NOT NULL AND fork_of "
-    "IS NOT parent_run_id";
+    "SELECT 'run:' || r.fork_of FROM runs r WHERE r.run_id=?1 AND " FINOPS_FORKED;
 constexpr Sql kRunNeeders =
     "SELECT 'run:' || parent_run_id FROM runs WHERE run_id=?1 AND parent_run_id IS NOT NULL "
-    "UNION ALL SELECT 'run:' || run_id FROM runs WHERE fork_of=?1 AND fork_of IS NOT parent_run_id";
+    "UNION ALL SELECT 'run:' || r.run_id FROM runs r WHERE r.fork_of=?1 AND " FINOPS_FORKED;
 constexpr Sql kAttemptNeeds =
     "SELECT 'attempt:' || a.attempt_id FROM " FINOPS_RETRIED "b.attempt_id=?1";
 constexpr Sql kAttemptNeeders =
@@ -59,8 +59,8 @@ constexpr Sql kAllNeeds =
     "'produced', 'deployed_as') UNION ALL "
     "SELECT 'run:' || run_id, 'attempt:' || attempt_id FROM attempts UNION ALL "
     "SELECT 'run:' || parent_run_id, 'run:' || run_id FROM runs WHERE parent_run_id IS NOT NULL "
-    "UNION ALL SELECT 'run:' || run_id, 'run:' || fork_of FROM runs WHERE fork_of IS NOT NULL AND "
-    "fork_of IS NOT parent_run_id UNION ALL SELECT 'attempt:' || b.attempt_id, 'attempt:' || "
+    "UNION ALL SELECT 'run:' || r.run_id, 'run:' || r.fork_of FROM runs r WHERE " FINOPS_FORKED
+    " UNION ALL SELECT 'attempt:' || b.attempt_id, 'attempt:' || "
     "a.attempt_id FROM " FINOPS_RETRIED "true";
 
 #undef FINOPS_RETRIED
@@ -202,9 +202,8 @@ std::string next_step(const std::vector<NodeId>& path) {
   return "leave out the sentence that is wrong";
 }
 
-// So few are walked whatever hangs on their nodes: a large ledger is not read for them.
-constexpr std::size_t kFewEdges = 64;
-// Rows and nodes that the walks of more edges may read: about 0.1 s.
+// Rows and nodes that the walks of several edges may read together: about 0.1 s. One alone reads
+// each at most once, and no ledger is read whole for it.
 constexpr std::int64_t kAllowance = 50'000;
 // A cycle may be as long as the ledger: its middle is left out.
 constexpr std::size_t kLongestPathShown = 20;
@@ -272,7 +271,7 @@ void look_at_all(Database& database, const std::vector<LineageEdge>& edges) {
 }  // namespace
 
 void require_no_cycles(Database& database, const std::vector<LineageEdge>& edges) {
-  if (!walk_each(database, edges, edges.size() <= kFewEdges ? INT64_MAX : kAllowance)) {
+  if (!walk_each(database, edges, edges.size() <= 1 ? INT64_MAX : kAllowance)) {
     look_at_all(database, edges);
   }
 }

@@ -216,7 +216,8 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   MergeReport merge_attached(const std::string& origin, UtcTime now);
   void refuse_other_content();
   std::int64_t insert_missing(Sql sql);
-  std::int64_t merge_lineage();
+  /// `last_run`: the last row of runs before any were merged.
+  std::int64_t merge_lineage(std::int64_t last_run);
 
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);

@@ -44,6 +44,13 @@ void require_recordable(const LineageRecords& records) {
   for (const LineageEdge& edge : records.edges) {
     require_sensible(edge);
   }
+  for (const LineageCost& cost : records.costs) {
+    FINOPS_REQUIRE(!is_growing_cost(cost.event_id), ErrorCode::InvalidArgument,
+                   cost.event_id.str() +
+                       " is what an attempt cost so far: recorded here, it would count again when "
+                       "more comes; record it once the attempt has ended, or bring its ledger in "
+                       "with: finops ledger merge");
+  }
   FINOPS_REQUIRE(records.unpriced.empty(), ErrorCode::InvalidArgument,
                  "work without a price (" + records.unpriced.front().str() +
                      ") cannot be recorded; bring its ledger in with: finops ledger merge");

@@ -11,6 +11,7 @@
 
 #include "finops/base/private_file.hpp"
 #include "ledger/audit.hpp"
+#include "ledger/forks.hpp"
 #include "ledger/lineage_walk.hpp"
 #include "ledger/schema.hpp"
 #include "ledger/sqlite_ledger.hpp"
@@ -144,6 +145,22 @@ constexpr Sql kMeteredAndRecorded =
     "UNION ALL SELECT c.event_id FROM main.attempts a JOIN main.lineage_costs c ON c.node_id = "
     "'attempt:' || a.attempt_id LIMIT 1";
 
+// What the new runs are nested in and forked from is asked for cycles too.
+constexpr std::array<Sql, 2> kSentencesOfRuns{
+    "SELECT 'run:' || r.run_id, 'nested_in', 'run:' || r.parent_run_id FROM main.runs r WHERE "
+    "r.rowid > ? AND r.parent_run_id IS NOT NULL",
+    "SELECT 'run:' || r.run_id, 'forked_from', 'run:' || r.fork_of FROM main.runs r WHERE "
+    "r.rowid > ? AND " FINOPS_FORKED};
+
+void collect_edges(Statement& rows, std::vector<LineageEdge>& edges) {
+  while (rows.step()) {
+    LineageEdge& edge = edges.emplace_back();
+    edge.subject = NodeId{rows.text()};
+    edge.kind = parse_edge_kind(rows.text());
+    edge.object = NodeId{rows.text()};
+  }
+}
+
 }  // namespace
 
 std::int64_t SqliteLedger::insert_missing(Sql sql) {
@@ -163,7 +180,7 @@ void SqliteLedger::refuse_other_content() {
   }
 }
 
-std::int64_t SqliteLedger::merge_lineage() {
+std::int64_t SqliteLedger::merge_lineage(std::int64_t last_run) {
   const std::int64_t last_edge =
       database_->count("SELECT coalesce(max(edge_number), 0) FROM main.lineage_edges");
   std::int64_t count = 0;
@@ -180,17 +197,15 @@ std::int64_t SqliteLedger::merge_lineage() {
     }
   }
   std::vector<LineageEdge> edges;
-  {
-    Statement rows = database_->prepare(
-        "SELECT subject, kind, object FROM main.lineage_edges WHERE edge_number > ?");
-    rows << last_edge;
-    while (rows.step()) {
-      LineageEdge& edge = edges.emplace_back();
-      edge.subject = NodeId{rows.text()};
-      edge.kind = parse_edge_kind(rows.text());
-      edge.object = NodeId{rows.text()};
-    }
+  for (const Sql& sql : kSentencesOfRuns) {
+    Statement rows = database_->prepare(sql);
+    rows << last_run;
+    collect_edges(rows, edges);
   }
+  Statement recorded = database_->prepare(
+      "SELECT subject, kind, object FROM main.lineage_edges WHERE edge_number > ?");
+  recorded << last_edge;
+  collect_edges(recorded, edges);
   require_no_cycles(*database_, edges);
   return count;
 }
@@ -198,6 +213,7 @@ std::int64_t SqliteLedger::merge_lineage() {
 MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now) {
   MergeReport report;
   refuse_other_content();
+  const std::int64_t last_run = database_->count("SELECT coalesce(max(rowid), 0) FROM main.runs");
   report.run_count = insert_missing(
       "INSERT INTO runs SELECT * FROM other.runs o WHERE true ORDER BY o.rowid "
       "ON CONFLICT DO NOTHING");
@@ -220,7 +236,7 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
     report.other_count += insert_missing(kOfAttempts.at(i));
   }
   insert_missing(kAccounts);
-  report.other_count += merge_lineage();
+  report.other_count += merge_lineage(last_run);
   chain_missing(*database_, AuditOrigin::Merged);  // of what is chained: decisions and lineage
   return report;
 }

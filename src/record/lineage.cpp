@@ -36,6 +36,8 @@ constexpr NameTable<ValuePeriod, 4> kValuePeriods{{{ValuePeriod::Once, "once"},
 constexpr std::array<std::string_view, 8> kNodeStatuses{
     "RUNNING", "FINISHED", "FAILED", "KILLED", "PAUSED", "PREEMPTED", "ACTIVE", "RETIRED"};
 
+constexpr std::string_view kMeteredCost = "/metered/";
+
 bool is_hexadecimal(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'); }
 
 void append_escaped(std::string& target, std::string_view bytes) {
@@ -153,6 +155,21 @@ NodeId attempt_node_id(const AttemptId& attempt_id) {
 
 NodeId checkpoint_node_id(const AttemptId& attempt_id, std::int64_t sequence) {
   return make_node_id(NodeKind::Checkpoint, attempt_id.str() + "/" + std::to_string(sequence));
+}
+
+EventId metered_cost_id(const AttemptId& attempt_id, Currency currency) {
+  return EventId{attempt_id.str() + std::string(kMeteredCost) + currency.str()};
+}
+
+EventId growing_cost_id(const AttemptId& attempt_id, Currency currency, UtcTime until) {
+  return EventId{metered_cost_id(attempt_id, currency).str() + "@" +
+                 std::to_string(until.time_since_epoch().count())};
+}
+
+bool is_growing_cost(const EventId& event_id) {
+  const std::string& text = event_id.str();
+  const std::size_t found = text.rfind(kMeteredCost);
+  return found != std::string::npos && found > 0 && text.find('@', found) != std::string::npos;
 }
 
 bool subject_needs_object(EdgeKind kind) noexcept {

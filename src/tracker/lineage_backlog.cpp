@@ -118,7 +118,9 @@ void write_waiting(Ledger& ledger, std::deque<LineageEdge>& waiting, Nanoseconds
                    const std::function<void(const std::string&)>& refused) {
   const auto start = std::chrono::steady_clock::now();
   std::ptrdiff_t batch = kBatch;
-  while (!waiting.empty() && std::chrono::steady_clock::now() - start < most_time) {
+  bool has_progressed = false;  // each call gets on: a batch at fault is halved within one
+  while (!waiting.empty() &&
+         (!has_progressed || std::chrono::steady_clock::now() - start < most_time)) {
     batch = std::min(batch, std::ssize(waiting));
     try {
       LineageRecords records;
@@ -135,6 +137,7 @@ void write_waiting(Ledger& ledger, std::deque<LineageEdge>& waiting, Nanoseconds
       refused(error.what());
     }
     waiting.erase(waiting.begin(), waiting.begin() + batch);
+    has_progressed = true;
     batch = std::min(batch * 2, kBatch);
   }
 }

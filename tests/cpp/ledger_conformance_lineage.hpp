@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "ledger_conformance.hpp"
@@ -334,6 +335,69 @@ TEST_P(LedgerLineage, NamesCostThatStillGrowsByItsEnd) {
   const std::vector<LineageCost> past = ledger().lineage(example_time() + length / 2).costs;
   ASSERT_EQ(past.size(), 1U);
   EXPECT_TRUE(ids.contains(past[0].event_id.str())) << past[0].event_id.str();
+}
+
+// Goal: what use cost stands once it is settled, and what takes some of it back is a cost by
+// itself. Method: a correction and a credit after the end.
+TEST_P(LedgerLineage, KeepsCorrectionsApart) {
+  make_run("a");
+  make_attempt("a", "a-1", example_time(), 60, RunStatus::FINISHED);
+  Charge back;
+  back.attempt_id = AttemptId{"a-1"};
+  back.charge_period_start = example_time();
+  back.charge_period_end = example_time() + std::chrono::hours{1};
+  back.event_id = EventId{"fix"};
+  back.is_correction = true;
+  back.billed_cost = back.effective_cost = usd("-4");
+  Charge credit = back;
+  credit.event_id = EventId{"credit"};
+  credit.is_correction = false;
+  credit.charge_category = ChargeCategory::Credit;
+  ledger().append(std::vector<Charge>{back, credit});
+  std::map<std::string, Money> costs;
+  for (const LineageCost& cost : all().costs) {
+    costs.emplace(cost.event_id.str() + (cost.is_correction ? " back" : ""), cost.billed_cost);
+  }
+  EXPECT_EQ(costs, (std::map<std::string, Money>{{"a-1/metered/USD", usd("24")},
+                                                 {"fix back", usd("-4")},
+                                                 {"credit back", usd("-4")}}));
+}
+
+// Goal: what is told of a running attempt is not recorded elsewhere, where it would add up.
+TEST_P(LedgerLineage, RecordsNoCostThatStillGrows) {
+  LineageRecords records;
+  records.costs.push_back({.event_id =
+                               growing_cost_id(AttemptId{"x-1"}, Currency::usd(), example_time()),
+                           .node_id = NodeId{"attempt:x-1"},
+                           .billed_cost = usd("12")});
+  EXPECT_EQ(code_of([&] { ledger().add_lineage(records); }), "InvalidArgument");
+  EXPECT_TRUE(all().costs.empty());
+  records.costs[0].event_id = metered_cost_id(AttemptId{"x-1"}, Currency::usd());
+  ledger().add_lineage(records);
+  EXPECT_EQ(all().costs.size(), 1U);
+}
+
+// Goal: a part needs nothing of what it is nested in, however deep. Method: forks of the run itself
+// around it, of the one around that, and of one beside them.
+TEST_P(LedgerLineage, APartNeedsNothingOfWhatIsAroundIt) {
+  make_run("all");
+  make_run("sweep", "all");
+  make_run("beside");
+  make_run("one", "sweep", "sweep");
+  make_run("two", "sweep", "all");
+  make_run("three", "sweep", "beside");
+  std::vector<std::string> forks;
+  for (const LineageEdge& edge : all().edges) {
+    if (edge.kind == EdgeKind::ForkedFrom) {
+      forks.push_back(sentence(edge));
+    }
+  }
+  EXPECT_EQ(forks, std::vector<std::string>{"run:three forked_from run:beside"});
+  say("run:two", EdgeKind::Read, "dataset:d");  // no way round from "all" through "two"
+  say("run:beside", EdgeKind::Produced, "dataset:d");
+  say("run:beside", EdgeKind::Read, "model:of-three");
+  EXPECT_EQ(code_of([&] { say("run:three", EdgeKind::Produced, "model:of-three"); }),
+            "InvalidArgument");
 }
 
 // Goal: the past stays as it was. Method: the time moves over a run's start and end and over what

@@ -208,6 +208,21 @@ TEST_F(LedgerMerge, RefusesLineageThatDoesNotFit) {
   EXPECT_TRUE(open("node1")->runs({}).empty());
 }
 
+// Goal: what a merged run is part of and forked from closes no cycle either, whichever ledger takes
+// the other in. Method: one says that the whole forked from its part, the other has the runs.
+TEST_F(LedgerMerge, RefusesRunsThatCloseACycle) {
+  RunRecord part = example_run("part");
+  part.parent_run_id = RunId{"whole"};
+  open("node1")->add_run(part);
+  LineageRecords records;
+  records.edges.push_back(
+      {NodeId{"run:part"}, EdgeKind::ForkedFrom, NodeId{"run:whole"}, {}, example_time()});
+  open("node2")->add_lineage(records);
+  EXPECT_EQ(code_of([&] { merge("node1", "node2"); }), "InvalidArgument");
+  EXPECT_EQ(code_of([&] { merge("node2", "node1"); }), "InvalidArgument");
+  EXPECT_TRUE(open("node2")->runs({}).empty());
+}
+
 // Goal: the same sentence with its step and without is one here too, and what is here stands.
 // Method: one host knows the step, the other does not; merged both ways.
 TEST_F(LedgerMerge, TakesASentenceWithItsStepAndWithout) {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <set>
 
+#include "tracker/lineage_backlog.hpp"
 #include "tracker_support.hpp"
 
 namespace finops {
@@ -274,6 +275,30 @@ TEST_F(TrackerLineage, RefusesForksThatMakeNoSense) {
   bad.fork_of = "other";
   bad.fork_step = -1;
   EXPECT_EQ(code_of([&] { TrackedRun::start(bad); }), "InvalidArgument");
+}
+
+// Goal: a long backlog gets on at every call, however little time there is and whatever is wrong
+// with it. Method: no time at all; the sentence at fault is among the first.
+TEST_F(TrackerLineage, ABacklogGetsOnAtEveryCall) {
+  const auto run = TrackedRun::start(options());
+  const NodeId subject = run_node_id(run->run_id());
+  run->produced("mine");
+  std::deque<LineageEdge> waiting;
+  for (int i = 0; i < 600; ++i) {
+    waiting.push_back({subject, EdgeKind::Read, NodeId{"dataset:" + std::to_string(i)}, {}, {}});
+  }
+  waiting[9].object = NodeId{"model:mine"};
+  std::int64_t refusal_count = 0;
+  std::size_t call_count = 0;
+  for (; !waiting.empty() && call_count < 100; ++call_count) {
+    const std::size_t before = waiting.size();
+    tracker::write_waiting(*ledger(), waiting, Nanoseconds{},
+                           [&](const std::string&) { ++refusal_count; });
+    ASSERT_LT(waiting.size(), before);
+  }
+  EXPECT_EQ(refusal_count, 1);
+  EXPECT_LT(call_count, 100U);
+  EXPECT_TRUE(says(subject.str() + " read dataset:599"));
 }
 
 // Goal: a part that forked from its whole is no cycle: the whole needs it, and not the other way

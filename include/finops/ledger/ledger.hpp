@@ -175,10 +175,10 @@ class Ledger {
   /// One snapshot. As of `as_of` (exclusive; UtcTime::max(): all): what was recorded, created or
   /// started before, and cost whose period ended by then; what has no time is always there.
   /// A run's nodes and costs are the ledger's word even if somebody recorded others.
-  /// The metered cost of an attempt is one cost of each currency: "<attempt>/metered/USD" once all
-  /// of it is settled by `as_of`, and "<attempt>/metered/USD@<end in ns>" before. Only the former
-  /// may be recorded in another ledger: there, what is told of a running attempt at two times would
-  /// add up.
+  /// What an attempt's metered use cost is one cost of each currency: metered_cost_id once all of
+  /// it is settled by `as_of`, growing_cost_id before; corrections and other charges are costs by
+  /// themselves. add_lineage takes no growing cost: told of a running attempt at two times, it
+  /// would add up.
   [[nodiscard]] virtual LineageRecords lineage(UtcTime as_of) = 0;
 
   /// Brings the runs of another ledger file in: what ran, what it cost, what was decided, and what

@@ -69,6 +69,13 @@ inline constexpr std::size_t kLongestNodeId = 512;
 /// "checkpoint:k3v9q2d7m1xa-4t8rw2/17".
 [[nodiscard]] NodeId checkpoint_node_id(const AttemptId& attempt_id, std::int64_t sequence);
 
+/// The id of what an attempt's metered use cost in one currency: "a-1/metered/USD". Once it is all
+/// settled it stands; while more may come it has another at each time: "a-1/metered/USD@<until>".
+[[nodiscard]] EventId metered_cost_id(const AttemptId& attempt_id, Currency currency);
+[[nodiscard]] EventId growing_cost_id(const AttemptId& attempt_id, Currency currency,
+                                      UtcTime until);
+[[nodiscard]] bool is_growing_cost(const EventId& event_id);
+
 /// How a subject relates to an object, read as a sentence.
 enum class EdgeKind {
   NestedIn,    ///< trial nested_in sweep; attempt nested_in run; run nested_in experiment

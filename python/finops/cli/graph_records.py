@@ -162,7 +162,7 @@ def export_lines(as_of: AsOfOption = None, home: HomeOption = None) -> None:
     records = LineageRecords() if ledger is None else ledger.lineage(as_of)
     open_count = 0
     for record in all_records(records):
-        if isinstance(record, LineageCost) and _is_growing(record):
+        if isinstance(record, LineageCost) and record.is_growing:
             open_count += 1
         else:
             print(lineage_line(record))
@@ -173,12 +173,6 @@ def export_lines(as_of: AsOfOption = None, home: HomeOption = None) -> None:
         )
     if records.unpriced:
         print_note(f"the cost of {len(records.unpriced):,} nodes is not known yet: they have none")
-
-
-def _is_growing(cost: LineageCost) -> bool:
-    # The ledger's own ids: ATTEMPT/metered/USD, and with @ and a time while more may come.
-    attempt, _, last = cost.event_id.rpartition("/metered/")
-    return bool(attempt) and "@" in last
 
 
 def link(
