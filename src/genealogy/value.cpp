@@ -15,7 +15,6 @@ namespace finops::genealogy {
 namespace {
 
 using Amounts = std::array<ValueAmount, kCreditRuleCount>;
-using CreditByNode = std::map<NodeIndex, Amounts>;
 
 void add_to(ValueAmount& sum, const ValueAmount& more) {
   sum.per_month += more.per_month;
@@ -102,10 +101,44 @@ std::array<std::vector<Int128>, kCreditRuleCount> sizes_of(const Genealogy& gene
   return sizes;
 }
 
+// The credits for one result's value, by node; the memory is used again for the next result.
+class Credits {
+ public:
+  explicit Credits(std::size_t node_count) : positions_(node_count, kNoNode) {}
+
+  void clear() {
+    for (const auto& [node, amounts] : amounts_) {
+      positions_[node] = kNoNode;
+    }
+    amounts_.clear();
+  }
+  void add(NodeIndex node, std::size_t rule, const ValueAmount& amount) {
+    if (positions_[node] == kNoNode) {
+      positions_[node] = static_cast<std::uint32_t>(amounts_.size());
+      amounts_.emplace_back(node, zero_amounts(amount.per_month.currency()));
+    }
+    add_to(amounts_[positions_[node]].second.at(rule), amount);
+  }
+  /// Adds what the node has, if it has any.
+  void add_credit_of(NodeIndex node, Amounts& sums) const {
+    if (positions_[node] == kNoNode) {
+      return;
+    }
+    const Amounts& amounts = amounts_[positions_[node]].second;
+    for (std::size_t rule = 0; rule < sums.size(); ++rule) {
+      add_to(sums.at(rule), amounts.at(rule));
+    }
+  }
+
+ private:
+  std::vector<std::uint32_t> positions_;  // by node, in amounts_; kNoNode: none
+  std::vector<std::pair<NodeIndex, Amounts>> amounts_;
+};
+
 // Adds the credits for one result's value. Inside a piece of work it goes by cost; parts without
 // any share alike.
 void credit(const Genealogy& genealogy, const Basis& basis, const ValueAmount& value,
-            CreditByNode& credits) {
+            Credits& credits) {
   const auto sizes = sizes_of(genealogy, basis);
   for (std::size_t rule = 0; rule < sizes.size(); ++rule) {
     const std::vector<ValueAmount> of_works = split(value, sizes.at(rule));
@@ -114,9 +147,7 @@ void credit(const Genealogy& genealogy, const Basis& basis, const ValueAmount& v
       const std::vector<ValueAmount> parts =
           split(of_works[position++], costs_of(genealogy.graph(), nodes));
       for (std::size_t i = 0; i < nodes.size(); ++i) {
-        const auto [found, is_new] =
-            credits.try_emplace(nodes[i], zero_amounts(genealogy.currency()));
-        add_to(found->second.at(rule), parts[i]);
+        credits.add(nodes[i], rule, parts[i]);
       }
     }
   }
@@ -135,34 +166,6 @@ std::map<NodeIndex, ValueAmount> values_of(const Genealogy& genealogy, UtcTime a
   return values;
 }
 
-// A result with a value: what it rests on, and who has what part in it.
-struct CreditedResult {
-  ValueAmount value;
-  std::vector<NodeIndex> closure;  // sorted
-  CreditByNode credits;
-};
-
-// All that the questions below share.
-struct Credited {
-  std::map<NodeIndex, CreditedResult> results;
-  std::set<NodeIndex> works;
-};
-
-Credited credit_all(const Genealogy& genealogy, UtcTime as_of, CostGraph::Workspace& workspace) {
-  Credited all;
-  for (const auto& [result, value] : values_of(genealogy, as_of)) {
-    Basis basis = basis_of(genealogy, result, workspace);
-    CreditByNode credits;
-    credit(genealogy, basis, value, credits);
-    for (const auto& [whole, nodes] : basis.works) {
-      all.works.insert(whole);
-    }
-    all.results.emplace(result,
-                        CreditedResult{value, std::move(basis.closure), std::move(credits)});
-  }
-  return all;
-}
-
 ValueRange range_of(const Amounts& amounts) {
   ValueRange range{.lowest = amounts.front(), .highest = amounts.front()};
   for (const ValueAmount& amount : amounts) {
@@ -174,76 +177,135 @@ ValueRange range_of(const Amounts& amounts) {
   return range;
 }
 
-// The nodes whose credit is the node's: of what is made, all behind it; of work, itself and the
-// parts that belong to no other whole.
-std::vector<NodeIndex> credited_to(const Genealogy& genealogy, NodeIndex node,
-                                   CostGraph::Workspace& workspace) {
-  std::vector<NodeIndex> nodes;
-  const NodeKind kind = node_kind(genealogy.id_of(node));
-  if (is_made(kind)) {
-    genealogy.graph().closure(node, Direction::Upstream, workspace, nodes);
-    return nodes;
-  }
-  nodes = genealogy.parts_of(node);
-  if (is_work(kind)) {
+// A node that somebody asks about, and what was found of it so far.
+struct Asked {
+  NodeIndex node = 0;
+  bool is_made = false;
+  std::vector<NodeIndex> sources;   // a result came from it if it came from one of these
+  std::vector<NodeIndex> credited;  // whose credit is its own; not of what is made: all behind it
+  Amounts amounts;
+  NodeValue shown;
+};
+
+// The parts that belong to no other whole.
+std::vector<NodeIndex> own_parts(const Genealogy& genealogy, NodeIndex node,
+                                 std::vector<NodeIndex> parts) {
+  if (is_work(node_kind(genealogy.id_of(node)))) {
     const NodeIndex whole = genealogy.whole_of(node);
-    std::erase_if(nodes, [&](NodeIndex part) { return genealogy.whole_of(part) != whole; });
+    std::erase_if(parts, [&](NodeIndex part) { return genealogy.whole_of(part) != whole; });
   }
-  return nodes;
+  return parts;
 }
 
-NodeValue view(const Genealogy& genealogy, const Credited& all, NodeIndex node,
-               CostGraph::Workspace& workspace) {
-  NodeValue shown{.node_id = genealogy.id_of(node),
-                  .full_cost = genealogy.full_cost(genealogy.id_of(node)),
-                  .led_to = zero_value(genealogy.currency()),
-                  .credit = {zero_value(genealogy.currency()), zero_value(genealogy.currency())},
-                  .results = {}};
-  const std::vector<NodeIndex> sources =
-      is_made(node_kind(shown.node_id)) ? std::vector<NodeIndex>{node} : genealogy.parts_of(node);
-  const std::vector<NodeIndex> credited = credited_to(genealogy, node, workspace);
-  Amounts amounts = zero_amounts(genealogy.currency());
-  for (const auto& [result, behind] : all.results) {
-    const auto is_behind = [&closure = behind.closure](NodeIndex source) {
-      return std::binary_search(closure.begin(), closure.end(), source);
-    };
-    if (std::none_of(sources.begin(), sources.end(), is_behind)) {
-      continue;  // what its work did for other results is not its own
+Asked ask(const Genealogy& genealogy, NodeIndex node) {
+  const NodeId& node_id = genealogy.id_of(node);
+  const Currency currency = genealogy.currency();
+  Asked asked{.node = node,
+              .is_made = is_made(node_kind(node_id)),
+              .sources = {node},
+              .credited = {},
+              .amounts = zero_amounts(currency),
+              .shown = {.node_id = node_id,
+                        .full_cost = genealogy.full_cost(node_id),
+                        .led_to = zero_value(currency),
+                        .credit = {zero_value(currency), zero_value(currency)},
+                        .results = {}}};
+  if (!asked.is_made) {
+    asked.sources = genealogy.parts_of(node);
+    asked.credited = own_parts(genealogy, node, asked.sources);
+  }
+  return asked;
+}
+
+// Hands the value of one result after the other to those who are asked about; what is known of one
+// result is dropped before the next, as together they take the square of the results.
+class Handout {
+ public:
+  Handout(const Genealogy& genealogy, std::vector<Asked>& asked)
+      : genealogy_(genealogy),
+        asked_(asked),
+        credits_(genealogy.graph().node_count()),
+        is_behind_(genealogy.graph().node_count()) {}
+
+  void hand_out(NodeIndex result, const ValueAmount& value) {
+    const Basis basis = basis_of(genealogy_, result, workspace_);
+    credits_.clear();
+    credit(genealogy_, basis, value, credits_);
+    for (const NodeIndex node : basis.closure) {
+      is_behind_[node] = 1;
     }
-    add_to(shown.led_to, behind.value);
-    shown.results.push_back(genealogy.id_of(result));
-    for (const NodeIndex part : credited) {
-      if (const auto found = behind.credits.find(part); found != behind.credits.end()) {
-        for (std::size_t rule = 0; rule < amounts.size(); ++rule) {
-          add_to(amounts.at(rule), found->second.at(rule));
-        }
+    for (Asked& asked : asked_) {
+      // What its work did for other results is not its own.
+      if (std::ranges::any_of(asked.sources,
+                              [&](NodeIndex node) { return is_behind_[node] != 0; })) {
+        add_to(asked.shown.led_to, value);
+        asked.shown.results.push_back(genealogy_.id_of(result));
+        add_credit(asked);
       }
     }
+    for (const NodeIndex node : basis.closure) {
+      is_behind_[node] = 0;
+    }
   }
-  shown.credit = range_of(amounts);
+
+ private:
+  void add_credit(Asked& asked) {
+    if (asked.is_made) {
+      genealogy_.graph().closure(asked.node, Direction::Upstream, workspace_, all_behind_);
+    }
+    for (const NodeIndex node : asked.is_made ? all_behind_ : asked.credited) {
+      credits_.add_credit_of(node, asked.amounts);
+    }
+  }
+
+  const Genealogy& genealogy_;
+  std::vector<Asked>& asked_;
+  CostGraph::Workspace workspace_;
+  Credits credits_;
+  std::vector<std::uint8_t> is_behind_;  // by node
+  std::vector<NodeIndex> all_behind_;
+};
+
+std::vector<NodeValue> answers(const Genealogy& genealogy,
+                               const std::map<NodeIndex, ValueAmount>& values,
+                               std::vector<Asked> asked) {
+  Handout handout(genealogy, asked);
+  for (const auto& [result, value] : values) {
+    handout.hand_out(result, value);
+  }
+  std::vector<NodeValue> shown;
+  shown.reserve(asked.size());
+  for (Asked& one : asked) {
+    one.shown.credit = range_of(one.amounts);
+    shown.push_back(std::move(one.shown));
+  }
   return shown;
 }
 
 }  // namespace
 
 NodeValue value_of(const Genealogy& genealogy, const NodeId& node_id, UtcTime as_of) {
-  CostGraph::Workspace workspace;
-  const Credited all = credit_all(genealogy, as_of, workspace);
-  return view(genealogy, all, genealogy.index_of(node_id), workspace);
+  return answers(genealogy, values_of(genealogy, as_of),
+                 {ask(genealogy, genealogy.index_of(node_id))})
+      .front();
 }
 
 std::vector<NodeValue> value_report(const Genealogy& genealogy, UtcTime as_of) {
+  const std::map<NodeIndex, ValueAmount> values = values_of(genealogy, as_of);
   CostGraph::Workspace workspace;
-  const Credited all = credit_all(genealogy, as_of, workspace);
-  std::set<NodeIndex> nodes = all.works;
-  for (const auto& [result, behind] : all.results) {
+  std::set<NodeIndex> nodes;
+  for (const auto& [result, value] : values) {
     nodes.insert(result);
+    for (const auto& [whole, parts] : basis_of(genealogy, result, workspace).works) {
+      nodes.insert(whole);
+    }
   }
-  std::vector<NodeValue> report;
-  report.reserve(nodes.size());
+  std::vector<Asked> asked;
+  asked.reserve(nodes.size());
   for (const NodeIndex node : nodes) {
-    report.push_back(view(genealogy, all, node, workspace));
+    asked.push_back(ask(genealogy, node));
   }
+  std::vector<NodeValue> report = answers(genealogy, values, std::move(asked));
   std::sort(report.begin(), report.end(), [](const NodeValue& lhs, const NodeValue& rhs) {
     const Money left = lhs.full_cost.total();
     const Money right = rhs.full_cost.total();

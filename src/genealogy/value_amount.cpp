@@ -63,11 +63,14 @@ ValueAmount value_amount(const BusinessValue& value, UtcTime as_of) {
   const UtcTime end = value.valid_to == UtcTime{} ? UtcTime::max() : value.valid_to;
   // Nobody said from when: from when it was said, and never from 1970.
   const UtcTime begin = value.valid_from == UtcTime{} ? value.recorded_at : value.valid_from;
-  if (now < begin || begin >= end) {
+  if (now < begin) {
     return {.per_month = zero, .to_date = zero};
   }
-  if (value.period == ValuePeriod::Once) {
+  if (value.period == ValuePeriod::Once) {  // whatever was said of its end
     return {.per_month = zero, .to_date = value.amount};
+  }
+  if (begin >= end) {
+    return {.per_month = zero, .to_date = zero};
   }
   const auto month_count = static_cast<std::size_t>(months_in(value.period));
   const std::vector<std::int64_t> equally(month_count, 1);

@@ -52,6 +52,7 @@ TEST(ValueAmount, CountsPeriods) {
       {"365", ValuePeriod::Year, "2026-12-31", "", "2027-01-02", "30.416666666667", "2"},
       {"500", ValuePeriod::Once, "2026-05-01", "", "2026-04-30", "0", "0"},
       {"500", ValuePeriod::Once, "2026-05-01", "", "2026-05-01", "0", "500"},
+      {"500", ValuePeriod::Once, "2026-05-01", "2026-04-01", "2026-05-01", "0", "500"},
       {"-31", ValuePeriod::Month, "2026-05-01", "", "2026-05-11", "-31", "-10"},
   };
   for (const Case& c : kCases) {
@@ -165,6 +166,16 @@ TEST(ValueAmount, BeginsWhenItWasSaid) {
   value.recorded_at = {};
   EXPECT_EQ(value_amount(value, parse_utc("2026-05-11")).to_date, usd("0"));
   EXPECT_EQ(value_amount(value, parse_utc("2026-05-11")).per_month, usd("31"));
+}
+
+// Goal: what came once was worth something, also if it was written down after it had ended.
+TEST(ValueAmount, KeepsWhatCameOnceAndEnded) {
+  BusinessValue value;
+  value.amount = usd("50000");
+  value.valid_to = parse_utc("2026-01-01");
+  value.recorded_at = parse_utc("2026-05-01");
+  EXPECT_EQ(value_amount(value, parse_utc("2026-06-01")).to_date, usd("50000"));
+  EXPECT_EQ(value_amount(value, parse_utc("2026-04-30")).to_date, usd("0"));
 }
 
 // Goal: a project led to what its runs led to, though no model needs a project.
