@@ -126,38 +126,37 @@ std::vector<Contributor> contributors_of(const GenealogyParts& parts, const Leve
   return result;
 }
 
-// The number of the text under which each node counts.
-class GroupKeys {
- public:
-  GroupKeys(const GenealogyParts& parts, GroupBy group_by)
-      : parts_(parts), group_by_(group_by), ends_(parts.names.size(), kNoNode) {}
+std::uint32_t NodeFacts::* field_of(GroupBy group_by) {
+  switch (group_by) {
+    case GroupBy::Status: return &NodeFacts::status;
+    case GroupBy::User: return &NodeFacts::user_name;
+    case GroupBy::Cluster: return &NodeFacts::cluster;
+    case GroupBy::Kind: break;
+  }
+  FINOPS_ASSERT(false);
+  return nullptr;
+}
 
-  const std::string& of(NodeIndex node) {
-    switch (group_by_) {
-      case GroupBy::Kind: return kind_name_.assign(node_kind_name(parts_.names.kind(node)));
-      case GroupBy::Status: return parts_.texts.text(parts_.facts[node].status);
-      case GroupBy::User: return inherited(node, &NodeFacts::user_name);
-      case GroupBy::Cluster: return inherited(node, &NodeFacts::cluster);
+// The text under which each node counts.
+std::vector<std::string> group_names(const GenealogyParts& parts,
+                                     const std::vector<NodeIndex>& nodes, GroupBy group_by) {
+  std::vector<std::string> names;
+  names.reserve(nodes.size());
+  if (group_by == GroupBy::Kind) {
+    for (const NodeIndex node : nodes) {
+      names.emplace_back(node_kind_name(parts.names.kind(node)));
     }
-    FINOPS_ASSERT(false);
-    return kind_name_;
+    return names;
   }
-
- private:
-  const std::string& inherited(NodeIndex node, std::uint32_t NodeFacts::* field) {
-    const NodeIndex owner = follow(node, ends_, [&](NodeIndex part) {
-      const auto wholes = parts_.nesting.wholes(part);
-      const bool is_own = parts_.facts[part].*field != 0;
-      return is_own || wholes.empty() ? kNoNode : wholes.front();
-    });
-    return parts_.texts.text(parts_.facts[owner].*field);
+  const auto field = field_of(group_by);
+  Inheritance inherited(parts, field);
+  for (const NodeIndex node : nodes) {
+    // The status of what is no work is its own: a model is not RUNNING with the job around it.
+    const bool is_own = group_by == GroupBy::Status && !is_work(parts.names.kind(node));
+    names.push_back(parts.texts.text(is_own ? parts.facts[node].*field : inherited.of(node)));
   }
-
-  const GenealogyParts& parts_;
-  GroupBy group_by_;
-  std::vector<NodeIndex> ends_;
-  std::string kind_name_;
-};
+  return names;
+}
 
 }  // namespace
 
@@ -206,10 +205,10 @@ std::vector<Group> Genealogy::grouped(const NodeId& node_id, GroupBy group_by) c
     const WorkspacePool::Lease workspace = parts_->workspaces.lend();
     parts_->graph.closure(parts_->require(node_id), Direction::Upstream, *workspace, nodes);
   }
-  GroupKeys keys(*parts_, group_by);
+  const std::vector<std::string> names = group_names(*parts_, nodes, group_by);
   std::map<std::string, CostSum> sums;
-  for (const NodeIndex node : nodes) {
-    parts_->add_to(sums.try_emplace(keys.of(node), parts_->currency).first->second, node);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    parts_->add_to(sums.try_emplace(names[i], parts_->currency).first->second, nodes[i]);
   }
   std::vector<Group> groups;
   groups.reserve(sums.size());

@@ -94,17 +94,27 @@ std::uint32_t last_of(const Genealogy& genealogy, std::span<const NodeIndex> cla
   return last;
 }
 
-void share_group(Money cost, const std::vector<std::uint32_t>& group, const std::vector<Use>& uses,
-                 std::uint32_t last, std::vector<ClaimantShare>& shares) {
+// What the nodes of a group cost together. Nothing known to be nothing is shared exactly by any
+// rule.
+struct GroupCost {
+  Money cost;
+  bool is_nothing = true;
+};
+
+void share_group(const GroupCost& group_cost, const std::vector<std::uint32_t>& group,
+                 const std::vector<Use>& uses, std::uint32_t last,
+                 std::vector<ClaimantShare>& shares) {
+  const Money cost = group_cost.cost;
   const std::vector<Money> equal = split_by(cost, std::vector<Int128>(group.size(), 1));
   const std::optional<std::vector<Int128>> sizes = compare_use(uses, group);
   const std::vector<Money> by_use = sizes.has_value() ? split_by(cost, *sizes) : equal;
+  const bool is_exact = sizes.has_value() || group.size() == 1 || group_cost.is_nothing;
   for (std::size_t i = 0; i < group.size(); ++i) {
     ClaimantShare& share = shares[group[i]];
     share.equal += equal[i];
     share.usage += by_use[i];
     share.full_cost += cost;
-    share.is_usage_known = share.is_usage_known && (sizes.has_value() || group.size() == 1);
+    share.is_usage_known = share.is_usage_known && is_exact;
   }
   shares[last].last_pays += cost;
   if (group.size() == 1) {
@@ -147,13 +157,17 @@ Allocation allocate(const Genealogy& genealogy, std::span<const NodeId> claimant
   for (const NodeIndex node : nodes) {
     allocation.claimants.push_back(empty_share(genealogy.id_of(node), genealogy.currency()));
   }
-  std::vector<Money> cost_of(claims.claimants_of.size(), Money::zero(genealogy.currency()));
+  std::vector<GroupCost> cost_of(claims.claimants_of.size(),
+                                 GroupCost{.cost = Money::zero(genealogy.currency())});
   for (NodeIndex node = 0; node < graph.node_count(); ++node) {
     const std::uint32_t group = claims.group_of[node];
+    const CostSum own_cost = genealogy.own_cost(genealogy.id_of(node));
     if (group == 0) {
-      add_to(allocation.no_outcome, genealogy.own_cost(genealogy.id_of(node)));
+      add_to(allocation.no_outcome, own_cost);
     } else {
-      cost_of[group] += Money::from_picos(graph.cost_picos(node), genealogy.currency());
+      const Money cost = own_cost.total();
+      cost_of[group].cost += cost;
+      cost_of[group].is_nothing &= cost.is_zero() && own_cost.unpriced_count == 0;
     }
   }
   for (std::size_t group = 1; group < cost_of.size(); ++group) {

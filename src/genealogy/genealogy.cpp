@@ -64,15 +64,20 @@ NodeIndex GenealogyParts::require(const NodeId& node_id) const {
   return *node;
 }
 
+std::uint32_t Inheritance::of(NodeIndex node) {
+  const NodeIndex owner = follow(node, owners_, [&](NodeIndex part) {
+    const auto wholes = parts_.nesting.wholes(part);
+    const bool is_own = parts_.facts[part].*field_ != 0;
+    return is_own || wholes.empty() ? kNoNode : wholes.front();
+  });
+  return parts_.facts[owner].*field_;
+}
+
 void GenealogyParts::find_outcomes() {
-  std::vector<NodeIndex> owners(names.size(), kNoNode);
+  Inheritance statuses(*this, &NodeFacts::status);
   for (NodeIndex node = 0; node < names.size(); ++node) {
-    const NodeIndex owner = follow(node, owners, [&](NodeIndex part) {
-      const auto wholes = nesting.wholes(part);
-      return facts[part].status != 0 || wholes.empty() ? kNoNode : wholes.front();
-    });
     facts[node].outcome = is_work(names.kind(node))
-                              ? outcome_of_status(texts.text(facts[owner].status))
+                              ? outcome_of_status(texts.text(statuses.of(node)))
                               : Outcome::Good;
     const auto mark = static_cast<std::uint8_t>(facts[node].outcome);
     graph.set_mark(node, facts[node].is_unpriced ? mark | kUnpricedMark : mark);

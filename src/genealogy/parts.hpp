@@ -117,6 +117,22 @@ struct GenealogyParts {
   }
 };
 
+/// Whose word counts for a node that has none of its own in `field`: that of the first around it
+/// that has one. Of several wholes the one whose id is least is asked.
+class Inheritance {
+ public:
+  Inheritance(const GenealogyParts& parts, std::uint32_t NodeFacts::* field)
+      : parts_(parts), field_(field), owners_(parts.names.size(), kNoNode) {}
+
+  /// The number of a text in the pool; 0: nobody around has one.
+  [[nodiscard]] std::uint32_t of(NodeIndex node);
+
+ private:
+  const GenealogyParts& parts_;
+  std::uint32_t NodeFacts::* field_;
+  std::vector<NodeIndex> owners_;
+};
+
 /// Adds one sum to another.
 void add_sum(CostSum& target, const CostSum& source);
 

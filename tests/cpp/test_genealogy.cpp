@@ -149,6 +149,20 @@ TEST(Genealogy, GroupsAFullCost) {
   EXPECT_EQ(code_of([] { (void)genealogy::parse_group_by("zone"); }), "InvalidArgument");
 }
 
+// Goal: by status each cost counts where it counts by outcome. Method: a failed sweep whose trials
+// have no status of their own.
+TEST(Genealogy, GroupsPartsByTheStatusOfTheirWhole) {
+  LineageBuilder lineage;
+  lineage.status("run:sweep", "FAILED");
+  lineage.edge("run:one nested_in run:sweep").cost("run:one", "3 USD");
+  lineage.edge("run:two nested_in run:sweep").cost("run:two", "4 USD");
+  const Genealogy graph = graph_of(lineage.records);
+  const std::vector<genealogy::Group> groups = graph.grouped(id("run:sweep"), GroupBy::Status);
+  ASSERT_EQ(groups.size(), 1U);
+  EXPECT_EQ(groups[0].name, "FAILED");
+  EXPECT_EQ(groups[0].cost.of(Outcome::Failed), usd("7"));
+}
+
 TEST(Genealogy, ComparesTwoNodes) {
   LineageBuilder lineage = story();
   lineage.edge("run:small read dataset:tokens").edge("run:small produced model:small");

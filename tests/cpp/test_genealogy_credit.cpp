@@ -101,6 +101,22 @@ TEST(Credit, SharesEquallyWhereUseIsNotKnown) {
   EXPECT_FALSE(allocation.claimants[1].is_usage_known);
 }
 
+// Goal: to share nothing needs no use; to share what nobody knows does. Method: two models of one
+// dataset that cost nothing, then of one whose cost is unknown.
+TEST(Credit, KnowsHowToShareNothing) {
+  LineageBuilder lineage;
+  lineage.node("run:a").node("run:b").cost("run:a", "1 USD").cost("run:b", "2 USD");
+  lineage.edge("run:a read dataset:d").edge("run:a produced model:a");
+  lineage.edge("run:b read dataset:d").edge("run:b produced model:b");
+  for (const ClaimantShare& share : allocate(graph_of(lineage.records), {}).claimants) {
+    EXPECT_TRUE(share.is_usage_known) << share.node_id.str();
+  }
+  lineage.records.unpriced.emplace_back("dataset:d");
+  for (const ClaimantShare& share : allocate(graph_of(lineage.records), {}).claimants) {
+    EXPECT_FALSE(share.is_usage_known) << share.node_id.str();
+  }
+}
+
 // Goal: a retired result claims nothing, and what only it came from has no outcome any more.
 TEST(Credit, ARetiredResultClaimsNothing) {
   const Allocation allocation =

@@ -35,8 +35,8 @@
 namespace finops::genealogy {
 
 /// How what was spent turned out. Work (run, attempt, job) without a status turned out as the whole
-/// around it, if that has one; else it counts as Good, and so does what is no work: a result that
-/// was retired cost what it cost.
+/// around it, if that has one (of several wholes, the one whose id is least is asked); else it
+/// counts as Good, and so does what is no work: a result that was retired cost what it cost.
 enum class Outcome { Good, Failed, Preempted, Running };
 inline constexpr int kOutcomeCount = 4;
 /// "good", "failed", "preempted", "running".
@@ -109,7 +109,8 @@ struct Difference {
   std::vector<Contributor> second_contributors;  ///< of what is only in the second
 };
 
-/// User and cluster of a part that has none of its own are those of its whole.
+/// Status, user and cluster of a part that has none of its own are those of the whole around it, as
+/// its outcome is. The status of what is no work is its own.
 enum class GroupBy { Kind, Status, User, Cluster };
 /// Throws Error(InvalidArgument) unless "kind", "status", "user" or "cluster".
 [[nodiscard]] GroupBy parse_group_by(std::string_view name);
@@ -162,9 +163,9 @@ class Genealogy {
 
   /// Takes records in; edges may come before their nodes. Returns what was refused: other facts
   /// under a known id, a sentence that makes no sense (dataset read run), a cycle (with its path),
-  /// an own cost that leaves the range. The rest counts. The same record again is a no-op. New
-  /// edges and statuses take time in proportion to the whole graph, so give many at once; the rest
-  /// only to themselves.
+  /// an own cost that leaves the range. The rest counts. The same record again is a no-op. Edges,
+  /// statuses and what is unpriced take time in proportion to the whole graph, so give many at
+  /// once; the rest only to themselves.
   std::vector<Refusal> add(const LineageRecords& records);
 
   [[nodiscard]] Currency currency() const noexcept;
