@@ -8,21 +8,12 @@ several ways the fastest counts. DuckDB is asked for one node in twenty.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
-from genealogy_peers import PEERS, Ask, fastest, finops_graph, make_graph
+from genealogy_peers import PEERS, fastest, finops_graph, make_graph, seconds_of
 from report import arguments, row_of, show
 
 NAME = "python/genealogy"
 GOALS = {"networkx": 15.0, "igraph": 15.0, "rustworkx": 2.0, "SQLite": 20.0, "DuckDB": 20.0}
-
-
-def seconds_of(ask: Ask, nodes: list[int]) -> float:
-    start = time.perf_counter()
-    for node in nodes:
-        ask(node)
-    return (time.perf_counter() - start) / len(nodes)
 
 
 def main() -> None:
@@ -33,7 +24,8 @@ def main() -> None:
     blocks = random.integers(0, node_count, (block_count, block_size)).tolist()
     ours = finops_graph(graph)[0]
     asks = {
-        name: fastest(make(graph), blocks[0][:3], seconds_of) for name, (make, _) in PEERS.items()
+        name: fastest(make(graph), blocks[0][: max(3, round(block_size * share))])
+        for name, (make, share) in PEERS.items()
     }
     own_seconds = []
     seconds: dict[str, list[float]] = {name: [] for name in PEERS}

@@ -127,6 +127,7 @@ void bind_nodes(py::module_& module) {
         .FINOPS_FIELD("created_at", to_datetime(row.created_at))
         .def_readonly("is_pending", &Row::is_pending)
         .def_readonly("is_unpriced", &Row::is_unpriced)
+        .def_readonly("has_other_currency", &Row::has_other_currency)
         .def_readonly("own_cost", &Row::own_cost);
   }
   {

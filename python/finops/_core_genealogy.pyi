@@ -55,6 +55,7 @@ class NodeView:
     created_at: datetime | None
     is_pending: bool
     is_unpriced: bool
+    has_other_currency: bool
     own_cost: Money
 
 @final

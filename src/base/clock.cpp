@@ -81,9 +81,8 @@ UtcTime parse_utc(const std::string& text) {
   }
   const std::chrono::sys_seconds time = std::chrono::sys_days{date} + hours + minutes + seconds;
   constexpr std::int64_t kLast = INT64_MAX / 1'000'000'000;  // seconds that fit in nanoseconds
-  if (time.time_since_epoch().count() > kLast || time.time_since_epoch().count() < -kLast) {
-    fail();
-  }
+  FINOPS_REQUIRE(std::abs(time.time_since_epoch().count()) <= kLast, ErrorCode::InvalidArgument,
+                 "the time '" + text + "' is not between 1678 and 2261; leave an open end out");
   return UtcTime{time};
 }
 

@@ -105,6 +105,7 @@ NodeView GenealogyParts::view(NodeIndex node) const {
           .created_at = known.since(),
           .is_pending = known.is_pending(),
           .is_unpriced = known.is_unpriced,
+          .has_other_currency = other_costs.contains(node),
           .own_cost = own_cost(node)};
 }
 

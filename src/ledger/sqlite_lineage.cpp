@@ -112,12 +112,16 @@ bool SqliteLedger::insert_edge(const LineageEdge& edge) {
     chain_record(*database_, AuditKind::Edge, edge.subject.str(), last_number(*database_));
     return true;
   }
-  Statement same = database_->prepare(
-      "SELECT count(*) FROM lineage_edges WHERE subject=? AND kind=? AND object=? AND "
-      "(step IS NULL OR step = coalesce(?, step))");
-  same << edge.subject.str() << edge_kind_name(edge.kind) << edge.object.str();
-  bind_step(same, edge.step);
-  require_known(same, "the edge '" + sentence(edge) + "'");
+  Statement known = database_->prepare(
+      "SELECT step FROM lineage_edges WHERE subject=? AND kind=? AND object=? AND step <> ?");
+  known << edge.subject.str() << edge_kind_name(edge.kind) << edge.object.str();
+  bind_step(known, edge.step);
+  if (known.step()) {
+    detail::throw_error(ErrorCode::Conflict, "'" + sentence(edge) + "' is recorded with step " +
+                                                 std::to_string(known.integer()) + ", not " +
+                                                 std::to_string(edge.step.value_or(0)) +
+                                                 "; a sentence has one step, leave this one out");
+  }
   return false;
 }
 

@@ -320,6 +320,61 @@ def test_contributors_tell_how_much_of_the_path_is_hidden(story: Cli) -> None:
     assert {one["hidden_path_count"] for one in contributors} == {0}
 
 
+def test_a_long_path_tells_how_much_of_it_is_hidden(cli: Cli, tmp_path: pathlib.Path) -> None:
+    lines: list[dict[str, Any]] = [{"cost": "5 USD", "node_id": "job:0", "event_id": "c"}]
+    for at in range(100):
+        lines += [
+            {"edge": "produced", "subject": f"job:{at}", "object": f"dataset:{at}"},
+            {"edge": "read", "subject": f"job:{at + 1}", "object": f"dataset:{at}"},
+        ]
+    file = tmp_path / "lines.jsonl"
+    file.write_text(lines_text(lines), encoding="utf-8")
+    cli("graph", "import", str(file))
+    (paid,) = (
+        one
+        for one in cli.json("graph", "cost", "job:100")["contributors"]
+        if one["node_id"] == "job:0"
+    )
+    assert len(paid["path"]) + paid["hidden_path_count"] == 201
+    assert paid["hidden_path_count"] > 0
+
+
+def test_a_node_without_a_name_of_its_own_is_named_once(cli: Cli) -> None:
+    cli("graph", "link", "run:x", "produced", "model:m")
+    cli("graph", "charge", "run:x", "5 USD")
+    assert "run:x (run:x)" not in cli("graph", "cost", "model:m")[0]
+    assert "x (run:x)" not in cli("graph", "cost", "model:m")[0]
+
+
+def test_several_other_currencies_are_not_all_of_one_node(cli: Cli, tmp_path: pathlib.Path) -> None:
+    costs = (("job:a", "5 USD"), ("job:z", "5 USD"), ("job:a", "7 EUR"), ("job:b", "7 JPY"))
+    lines = [
+        {"cost": cost, "node_id": node, "event_id": str(at)}
+        for at, (node, cost) in enumerate(costs)
+    ]
+    file = tmp_path / "lines.jsonl"
+    file.write_text(lines_text(lines), encoding="utf-8")
+    cli("graph", "import", str(file))
+    output, _ = cli("graph", "show", "job:a")
+    assert "costs of 1 node in some of EUR, JPY" in output
+
+
+def test_another_step_of_a_sentence_is_told_what_to_do(cli: Cli) -> None:
+    cli("graph", "link", "run:a", "read", "dataset:d", "--step", "1")
+    cli("graph", "link", "run:a", "read", "dataset:d", "--step", "1")
+    _, errors = cli("graph", "link", "run:a", "read", "dataset:d", "--step", "2", expect=1)
+    assert "is recorded with step 1, not 2; a sentence has one step" in errors
+
+
+def test_errors_write_no_direction_characters(cli: Cli, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text(lines_text([{"node": "model:\u202eevil"}]), encoding="utf-8")
+    cli("graph", "import", str(file))
+    _, errors = cli("graph", "show", "evil", expect=1)
+    assert "did you mean" in errors
+    assert "\u202e" not in errors
+
+
 def test_what_graphviz_lays_out_is_not_endless(cli: Cli, tmp_path: pathlib.Path) -> None:
     """More than 2,000 children that are all to be drawn: the rest is one node with its cost."""
     if shutil.which("dot") is None:

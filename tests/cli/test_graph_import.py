@@ -61,6 +61,8 @@ WRONG = [
     ('{"cost": 5, "node_id": "run:a", "event_id": "e"}', "cost"),
     ('{"cost": "5 USD", "node_id": "run:a"}', "event_id"),
     ('{"cost": "5.0000000000001 USD", "node_id": "run:a", "event_id": "e"}', "cost"),
+    ('{"cost": "99999999999999999999999999999 USD", "node_id": "run:a", "event_id": "e"}', "range"),
+    ('{"node": "model:x", "created_at": "9999-12-31T00:00:00Z"}', "between 1678 and 2261"),
     ('{"node": "modell:x"}', "modell"),
     ('{"node": "model:x", "colour": "red"}', "colour"),
     ('{"value": "5 USD", "node_id": "model:x", "event_id": "v"}', "source"),

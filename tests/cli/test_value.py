@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 
 import pytest
 from command_line import Cli, amount
 from genealogy_story import lines_text
+
+from finops.cli.options import user_name
 
 MODEL = "model:support-bot-v3"
 
@@ -57,6 +60,59 @@ def test_value_is_added_listed_and_ended(story: Cli) -> None:
     assert amount(later["led_to"]["to_date"]) == 2400
     _, errors = story("value", "end", "no-such", expect=1)
     assert "finops value list" in errors
+    # It has ended: so it is listed, and so it is told.
+    output, _ = story("value", "list", COLUMNS="160")
+    (line,) = (one for one in output.splitlines() if one.rstrip().endswith(" v:router"))
+    assert "2026-09-01" in line
+    assert "open" not in line
+    for again in ("v:router", "end:v:router"):
+        _, errors = story("value", "end", again, expect=1)
+        assert "ended at 2026-09-01" in errors or "is the end of v:router" in errors
+
+
+@pytest.mark.parametrize("worth", ["5", "-5"])
+def test_what_came_once_is_taken_back_as_told(cli: Cli, worth: str) -> None:
+    cli("graph", "link", "run:a", "produced", "model:m")
+    cli("value", "add", "model:m", "--source", "x", "--event-id", "v1", "--", worth, "USD")
+    _, errors = cli("value", "end", "v1", expect=1)
+    command = shlex.split(errors.partition("take it back with: finops ")[2])
+    cli(*command)
+    (found,) = cli.json("value", "show", "model:m")["nodes"]
+    assert amount(found["led_to"]["to_date"]) == 0
+
+
+def test_a_value_without_a_beginning_is_the_same_when_added_again(
+    cli: Cli, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text(
+        lines_text([
+            {"edge": "produced", "subject": "run:a", "object": "model:m"},
+            {"value": "5 USD", "node_id": "model:m", "event_id": "v", "source": "x",
+             "who": user_name()},
+        ]),
+        encoding="utf-8",
+    )  # fmt: skip
+    cli("graph", "import", str(file))
+    cli("value", "add", "model:m", "5 USD", "--source", "x", "--event-id", "v")
+    assert len(cli.json("value", "list")["values"]) == 1
+
+
+def test_a_value_that_is_over_leaves_nothing_out(cli: Cli, tmp_path: pathlib.Path) -> None:
+    _valued_in_euros(cli, tmp_path / "lines.jsonl", has_cost=True)
+    output, _ = cli("value", "show", "model:m", "--as-of", "2025-01-01")
+    assert "not in the sum" not in output
+
+
+def test_times_out_of_reach_are_refused_with_the_option(cli: Cli) -> None:
+    cli("graph", "link", "run:a", "produced", "model:m")
+    _, errors = cli(
+        "value", "add", "model:m", "5 USD", "--source", "x", "--to", "9999-12-31", expect=2
+    )
+    assert "between 1678 and 2261" in errors
+    assert "--to" in errors
+    _, errors = cli("graph", "show", "model:m", "--as-of", "2300-01-01", expect=2)
+    assert "between 1678 and 2261" in errors
 
 
 def test_a_value_that_has_not_begun_ends_before_it_begins(story: Cli) -> None:

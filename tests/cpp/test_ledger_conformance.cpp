@@ -12,6 +12,7 @@
 #include "ledger_conformance_hierarchy.hpp"
 #include "ledger_conformance_lineage.hpp"
 #include "ledger_conformance_money.hpp"
+#include "ledger_conformance_own_work.hpp"
 
 namespace finops::testing {
 namespace {

@@ -21,7 +21,7 @@ from genealogy_story import graph_of, story_lines, wide_sweep
 
 from finops.errors import MissingPackage, SystemFailure
 from finops.genealogy import Genealogy, make_records, parse_lineage_line
-from finops.pictures import Picture, dot_text, make_picture, page_text, write_picture
+from finops.pictures import Picture, dot_text, make_picture, page_text, sharing, write_picture
 from finops.pictures.dot import render_dot
 from finops.texts import shorten
 
@@ -40,8 +40,54 @@ def _check_sums(picture: Picture) -> None:
         node = picture.nodes[position]
         if node.folded_count or node.counted_at is not None:
             continue
-        parts = sum((picture.nodes[child].costs.total.amount for child in below), Decimal(0))
-        assert node.own_cost.amount + parts == node.costs.total.amount, node.node_id
+        parts = [picture.nodes[child].costs for child in below]
+        total = sum((part.total.amount for part in parts), node.own_cost.amount)
+        assert total == node.costs.total.amount, node.node_id
+        unpriced_count = sum((part.unpriced_count for part in parts), int(node.is_unpriced))
+        assert unpriced_count == node.costs.unpriced_count, node.node_id
+        other_count = sum((part.other_currency_count for part in parts), node.has_other_currency)
+        assert other_count == node.costs.other_currency_count, node.node_id
+
+
+def test_a_fold_has_only_what_is_in_it() -> None:
+    lines: list[dict[str, Any]] = [
+        {"cost": "5 USD", "node_id": "run:p", "event_id": "1"},
+        {"cost": "7 EUR", "node_id": "run:p", "event_id": "2"},
+        {"edge": "read", "subject": "run:p", "object": "dataset:d1"},
+        {"edge": "read", "subject": "run:p", "object": "dataset:d2"},
+    ]
+    tree = graph_of(lines).tree("run:p", longest_depth=0)
+    picture = make_picture(tree, is_downstream=False, most_children=0)
+    _check_sums(picture)
+    (fold,) = picture.nodes[1:]
+    assert fold.folded_count == 2
+    assert fold.costs.other_currency_count == 0
+
+
+def test_where_places_would_take_too_long_costs_still_add_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sharing, "_MOST_STEPS", 0)
+    picture = _picture(story_lines(), "endpoint:support-bot", most_children=0)
+    assert picture.root.costs.total.amount == Decimal("6865.50")
+    _check_sums(picture)
+
+
+def test_children_that_others_refer_to_are_folded_where_all_are_such() -> None:
+    lines: list[dict[str, Any]] = []
+    for at in range(30):
+        lines += [
+            {"edge": "produced", "subject": "run:s", "object": f"dataset:{at}"},
+            {"edge": "read", "subject": "run:first", "object": f"dataset:{at}"},
+            {"edge": "read", "subject": "run:second", "object": f"dataset:{at}"},
+        ]
+    lines += [
+        {"edge": "produced", "subject": "run:first", "object": "model:m"},
+        {"edge": "produced", "subject": "run:second", "object": "model:m"},
+    ]
+    picture = _picture(lines, "model:m", most_children=2)
+    assert len(picture.nodes) < 30
+    _check_sums(picture)
 
 
 @pytest.mark.parametrize("most_children", [0, 1, 2, 5, 1000])

@@ -85,6 +85,7 @@ struct NodeView {
   UtcTime created_at{};     ///< or when it was first produced or deployed; epoch: unknown
   bool is_pending = false;  ///< others name it; nobody said what it is or when it was made
   bool is_unpriced = false;
+  bool has_other_currency = false;  ///< it has costs in another currency, not in own_cost
   Money own_cost;
 };
 

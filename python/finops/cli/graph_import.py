@@ -75,7 +75,7 @@ class LineageImport:
                 continue
             try:
                 self.lines.append(ReadLine(file, number, _parse(content)))
-            except InvalidArgument as error:
+            except (InvalidArgument, MoneyOverflow) as error:
                 self.refused.append(RefusedLine(file, number, "", str(error)))
                 if stops_at_first:
                     return

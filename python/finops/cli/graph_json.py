@@ -23,7 +23,7 @@ from .render import fields_json
 
 _VIEW_FIELDS = (
     "node_id", "kind", "label", "status", "outcome", "user_name", "cluster", "created_at",
-    "is_pending", "is_unpriced", "own_cost",
+    "is_pending", "is_unpriced", "has_other_currency", "own_cost",
 )  # fmt: skip
 _SHARE_FIELDS = (
     "node_id", "equal", "usage", "last_pays", "lowest", "highest", "exclusive", "full_cost",

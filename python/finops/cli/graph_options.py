@@ -17,24 +17,31 @@ from finops.genealogy import LoadedGenealogy, find_node, load_genealogy
 from .options import find_ledger, home_path
 from .render import one_line, print_note
 
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261  # whole years that 64 bits of nanoseconds reach
+
 
 def parse_time(text: str | datetime) -> datetime:
     """A day or a time of ISO 8601; without an offset it is UTC, a day is its first moment.
 
     Raises
     ------
-    typer.BadParameter : it is neither.
+    typer.BadParameter : it is neither, or not between 1678 and 2261, which times reach.
     """
     if isinstance(text, datetime):
         return text
     try:
         # Python 3.10 knows no "Z".
         time = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
-        return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+        time = (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{text!r} is no time; write 2026-05-12 or 2026-05-12T08:00:00Z"
         ) from None
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise typer.BadParameter(
+            f"{text!r} is not between {_FIRST_YEAR} and {_LAST_YEAR}; leave an open end out"
+        )
+    return time
 
 
 NodeArgument = Annotated[

@@ -133,6 +133,8 @@ def notes_of(costs: AnySum, loaded: LoadedGenealogy) -> list[str]:
         )
     if costs.other_currency_count:
         others = ", ".join(loaded.other_currencies)
+        if len(loaded.other_currencies) > 1:
+            others = f"some of {others}"
         notes.append(
             f"not in the sum: costs of {_nodes(costs.other_currency_count)} in {others}; "
             f"see --currency"

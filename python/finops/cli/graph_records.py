@@ -149,7 +149,7 @@ def _tell(done: LineageImport, *, is_written: bool, is_dry_run: bool, as_json: b
     if is_dry_run:
         print(
             "what the ledger itself refuses shows only when it is written: a cost of a run that it "
-            "meters, another step of a sentence that it knows"
+            "meters or of more than 9.2e18 units, another step of a sentence that it knows"
         )
 
 

@@ -56,7 +56,7 @@ def make_console(*, to_stderr: bool = False) -> Console:
 
 def print_error(message: str) -> None:
     """One red line on stderr."""
-    text = Text.assemble(("error: ", "bold red"), (message, "red"))
+    text = Text.assemble(("error: ", "bold red"), (one_line(message), "red"))
     make_console(to_stderr=True).print(text, soft_wrap=True)
 
 

@@ -31,7 +31,10 @@ from .graph_records import IdOption, known_node, new_id, now_text, record_fields
 from .options import HomeOption, JsonOption, WhyOption, find_ledger, home_path, user_name
 from .render import fields_json, format_time, make_console, one_line, print_json
 from .value_page import (
+    END_PREFIX,
     WorthInCurrency,
+    end_of,
+    ended_id,
     left_out_notes,
     show_node_value,
     show_report,
@@ -82,11 +85,11 @@ def add(
     value_id = event_id or new_id("value")
     # Added again under its id it has the same beginning, and so is the same one.
     known = next((one for one in _values(home) if one.value_id == value_id), None)
-    start = valid_from or (known and known.valid_from) or datetime.now(timezone.utc)
+    start = valid_from or (known.valid_from if known else datetime.now(timezone.utc))
     record_fields(home, {
         "value": " ".join(amount), "per": per, "node_id": node_id, "event_id": value_id,
         "source": source, "who": user_name(), "recorded_at": now_text(),
-        "valid_from": time_text(start),
+        "valid_from": time_text(start) if start else None,
         "valid_to": time_text(valid_to) if valid_to else None,
     })  # fmt: skip
     each = "once" if per == "once" else f"a {per}"
@@ -107,23 +110,30 @@ def end(
 
     A record takes it back from then on; nothing is changed.
     """
-    found = next((one for one in _values(home) if one.value_id == value_id), None)
+    values = _values(home)
+    found = next((one for one in values if one.value_id == value_id), None)
     if found is None:
         raise NotFound(f"no value {value_id!r} is recorded; see: finops value list")
+    back = -found.amount
     if found.per == "once":
         raise InvalidArgument(
-            f"{value_id} came once and does not go on; take it back with: "
-            f"finops value add {found.node_id} -- -{found.amount.amount:f} {found.amount.currency}"
+            f"{value_id} came once and does not go on; take it back with: finops value add "
+            f'{found.node_id} --source "takes back {value_id}" -- '
+            f"{back.amount:f} {back.currency}"
+        )
+    if (ended := ended_id(value_id)) is not None:
+        raise InvalidArgument(
+            f"{value_id} is the end of {ended}; to let that go on, add it anew: finops value add"
         )
     moment = at or datetime.now(timezone.utc)
-    if found.valid_to is not None and found.valid_to <= moment:
-        raise InvalidArgument(f"{value_id} ended at {found.valid_to:%Y-%m-%d %H:%M} UTC already")
+    known_end = end_of(found, values)
+    if known_end is not None and (known_end <= moment or known_end != found.valid_to):
+        raise InvalidArgument(f"{value_id} ended at {known_end:%Y-%m-%d %H:%M} UTC already")
     # A value that has not begun ends before it begins.
     start = moment if found.valid_from is None else max(moment, found.valid_from)
-    back = -found.amount
     record_fields(home, {
         "value": f"{back.amount:f} {back.currency}", "per": found.per,
-        "node_id": found.node_id, "event_id": f"end:{value_id}", "who": user_name(),
+        "node_id": found.node_id, "event_id": END_PREFIX + value_id, "who": user_name(),
         "source": f"end of {value_id}" + (f": {why}" if why else ""),
         "valid_from": time_text(start), "recorded_at": now_text(),
         "valid_to": time_text(found.valid_to) if found.valid_to else None,

@@ -24,18 +24,34 @@ from .render import format_money, format_time, one_line
 _WIDE = 120  # columns from which source and id are in the list too
 
 
+END_PREFIX = "end:"  # of the id of a record that takes a value back from some time on
+
+
+def ended_id(value_id: str) -> str | None:
+    """The value that a record ends; None: it ends none."""
+    return value_id.removeprefix(END_PREFIX) if value_id.startswith(END_PREFIX) else None
+
+
+def end_of(value: BusinessValue, values: Iterable[BusinessValue]) -> datetime | None:
+    """When a value ends, by itself or since somebody ended it; None: it is open."""
+    ends = [one.valid_from for one in values if one.value_id == END_PREFIX + value.value_id]
+    return next((one for one in ends if one is not None), value.valid_to)
+
+
 def values_table(values: list[BusinessValue], width: int) -> Table:
     """One line for each record."""
     headers = ["RESULT", "WORTH", "PER", "FROM", "TO"]
     headers += ["SOURCE", "ID"] if width >= _WIDE else ["SOURCE"]
     table = plain_table(*headers, right=("WORTH",))
+    ends = {ended_id(one.value_id): one.valid_from for one in values}
     for one in values:
+        end = ends.get(one.value_id) or one.valid_to
         row = [
             node_text(one.node_id),
             Text(format_money(one.amount)),
             Text(one.per),
             Text(format_time(one.valid_from)),
-            Text(format_time(one.valid_to) if one.valid_to else "open"),
+            Text(format_time(end) if end else "open"),
             Text(one_line(one.source)),
             Text(one_line(one.value_id), style="dim"),
         ]

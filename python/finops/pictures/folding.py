@@ -39,8 +39,9 @@ def _node(one: TreeNode, places: dict[str, int]) -> PictureNode:
     view = one.view
     return PictureNode(
         view.node_id, view.kind, view.label, view.status, view.outcome, view.user_name,
-        view.cluster, view.created_at, view.is_pending, view.is_unpriced, view.own_cost,
-        Costs.of(one.subtree_cost), one.parent, one.depth, one.relation, one.step,
+        view.cluster, view.created_at, view.is_pending, view.is_unpriced,
+        view.has_other_currency, view.own_cost, Costs.of(one.subtree_cost), one.parent, one.depth,
+        one.relation, one.step,
         counted_at=places.get(view.node_id, -1) if one.is_repetition else None,
         hidden_count=one.hidden_child_count,
     )  # fmt: skip
@@ -132,8 +133,8 @@ def _fold_node(
 ) -> PictureNode:
     depth = near.depth if kind else near.depth + 1
     return PictureNode(
-        "", kind, "", "", "good", "", "", None, False, False, Money("0", near.own_cost.currency),
-        costs, parent, depth, relation, folded_count=count,
+        "", kind, "", "", "good", "", "", None, False, False, False,
+        Money("0", near.own_cost.currency), costs, parent, depth, relation, folded_count=count,
     )  # fmt: skip
 
 
@@ -142,4 +143,9 @@ def _own_costs(node: PictureNode) -> Costs:
     nothing = Costs.none(node.own_cost.currency)
     amounts = {name: getattr(nothing, name) for name in OUTCOMES}
     amounts[node.outcome] = node.own_cost
-    return Costs(**amounts, node_count=1, unpriced_count=int(node.is_unpriced))
+    return Costs(
+        **amounts,
+        node_count=1,
+        unpriced_count=int(node.is_unpriced),
+        other_currency_count=int(node.has_other_currency),
+    )

@@ -77,6 +77,7 @@ class PictureNode:
     created_at: datetime | None
     is_pending: bool
     is_unpriced: bool
+    has_other_currency: bool
     own_cost: Money
     costs: Costs  # with all that is counted below
     parent: int  # position; -1: the root

@@ -3,7 +3,7 @@
 The core's tree puts a checkpoint that 40 trials began from below one of them, which then seems to
 cost far more than the others. Here it stands below their sweep, and each trial refers to it.
 
-Owns: the places. Does not own: costs, which are the core's and still add up; folding (model).
+Owns: the places. Does not own: costs, which are the core's and still add up; folding.
 Invariant: the root costs what it cost before, and each counted node stands in one place.
 Source: the immediate dominator (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm",
 2001). What came from a node may have cycles: a whole shows its parts, a part made a dataset, the
@@ -32,7 +32,7 @@ def place_shared(nodes: list[PictureNode]) -> list[PictureNode]:
     needers = _needers(nodes)
     order = _order(needers)
     places = _dominators(needers, order)
-    if places is None or len(order) < sum(node.counted_at is None for node in nodes):
+    if places is None:
         return nodes
     walked = _walk(nodes, needers, places, _costs(nodes, order, places))
     if len(walked) < len(nodes) or walked[0].costs != nodes[0].costs:
