@@ -19,6 +19,7 @@ constexpr std::uint64_t kFollowsSettledBit = std::uint64_t{1} << 63;
 constexpr int kMostTries = 8;  // ranks that change a word at once; whoever fails looks again later
 constexpr std::int64_t kLargestMargin = 1'000'000'000;
 constexpr std::uint32_t kCheckpoint = 1;  // Directive, whose values are part of the page's layout
+constexpr std::uint32_t kPause = 2;
 
 template <std::size_t Size>
 void copy_text(std::array<char, Size>& target, std::string_view text) noexcept {
@@ -101,6 +102,16 @@ AgreedWord following(PageLayout& page, Teller teller, std::uint32_t directive, A
   return word;
 }
 
+/// Whether some ranks may have acted on `old`, or be about to, so that the others must too. Not for
+/// ever: ranks that wait for more money hear of it.
+bool is_being_acted_on(AgreedWord old, Teller teller, const PageLayout& page,
+                       MonotonicTime now) noexcept {
+  return old.directive >= kPause && old.act_at_step != 0 &&
+         reported_step(page) <= old.act_at_step + steps_in(kAgreementMargin, page.group) &&
+         !has_passed(act_by_of(teller, page.group).load(std::memory_order_relaxed),
+                     kAgreementMargin, now.time_since_epoch().count());
+}
+
 bool is_reached(AgreedWord word, std::int64_t own_step) noexcept {
   return word.act_at_step == 0 || own_step == kNoStep || own_step >= word.act_at_step;
 }
@@ -129,6 +140,10 @@ void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTi
   for (int tries = 1;; ++tries) {
     const AgreedWord old = AgreedWord::unpack(before);
     if (before != 0 && old.directive == directive) {
+      return;
+    }
+    if (teller == Teller::Ranks && directive < old.directive &&
+        is_being_acted_on(old, teller, page, now)) {
       return;
     }
     const std::uint64_t word = following(page, teller, directive, old, now, act_at_step).pack();

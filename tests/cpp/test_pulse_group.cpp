@@ -171,6 +171,32 @@ TEST(PulseAgreement, OneDirectiveFollowsAnother) {
   EXPECT_EQ(due(22, at(milliseconds{9})), 2U);
 }
 
+// Goal: ranks that leave at a PAUSE are not left alone by the others: a PAUSE of the ranks stands
+// while some may act on it, whatever the keeper finds meanwhile, and is taken back afterwards.
+// Method: CONTINUE before the agreed step, at it, a second of steps later, and by time alone.
+TEST(PulseAgreement, RanksDoNotTakeBackWhatIsActedOn) {
+  for (const bool steps_go_on : {true, false}) {
+    auto page = std::make_unique<PageLayout>();
+    page->group.rank_count.store(2);
+    page->group.step_time_ns.store(100'000'000);
+    page->process.step.store(10);
+    Agreement heard;
+    const auto due = [&](std::int64_t step, Nanoseconds now) {
+      return heard.due(Teller::Ranks, *page, step, ns(at(now)));
+    };
+    agree(*page, Teller::Ranks, 2, at(seconds{0}));  // PAUSE at 21
+    agree(*page, Teller::Ranks, 0, at(milliseconds{900}));
+    EXPECT_EQ(due(21, milliseconds{950}), 2U);
+    page->process.step.store(21);
+    agree(*page, Teller::Ranks, 0, at(seconds{1}));
+    EXPECT_EQ(due(21, milliseconds{1'001}), 2U);
+    page->process.step.store(steps_go_on ? 32 : 21);
+    const Nanoseconds later = steps_go_on ? Nanoseconds{seconds{2}} : Nanoseconds{seconds{4}};
+    agree(*page, Teller::Ranks, 0, at(later));
+    EXPECT_EQ(due(32, later), 0U) << "they did not act on it, or wait for more money";
+  }
+}
+
 // Goal: a CHECKPOINT among ranks counts for one step, also if it is not followed; that of a lone
 // process stands. Method: the same steps with one rank and with two, and without steps.
 TEST(PulseAgreement, ACheckpointCountsOnceAmongRanks) {

@@ -57,7 +57,9 @@ enum class Teller { Agent, Ranks };
 /// Puts `directive` into the page's group line. Where one process is attached it counts at once,
 /// else from `act_at_step`, or from a step that is kAgreementMargin ahead. The same directive again
 /// changes nothing; a more urgent one keeps a step that is still ahead of all. What the other
-/// teller has said already is said from the same step.
+/// teller has said already is said from the same step. A PAUSE or STOP of the ranks to several of
+/// them is not taken back while some may act on it: until about a second of steps after the agreed
+/// one, at the latest kAgreementMargin after kLongestAgreement. Whoever wants that says it again.
 void agree(PageLayout& page, Teller teller, std::uint32_t directive, MonotonicTime now,
            std::optional<std::int64_t> act_at_step = std::nullopt) noexcept;
 
