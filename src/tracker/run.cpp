@@ -123,9 +123,10 @@ Directive Run::agreed_directive(std::int64_t now_ns) noexcept {
   const std::int64_t step = own_step_.load(std::memory_order_relaxed);
   // A page whose word nobody has written: what the directive says counts at once.
   const bool is_agreed = group_->agent_told.load(std::memory_order_acquire) != 0;
-  const std::uint32_t told = is_agreed ? agreement_.due(pulse::Teller::Agent, *group_, step, now_ns)
-                                       : agent_->directive.load(std::memory_order_acquire);
-  const std::uint32_t own = agreement_.due(pulse::Teller::Ranks, *group_, step, now_ns);
+  const std::uint32_t told = is_agreed
+                                 ? agreement_.due(pulse::Teller::Agent, page_->page(), step, now_ns)
+                                 : agent_->directive.load(std::memory_order_acquire);
+  const std::uint32_t own = agreement_.due(pulse::Teller::Ranks, page_->page(), step, now_ns);
   const std::uint32_t directive = std::max(told, own);
   return directive > number(Directive::STOP) ? Directive::CONTINUE
                                              : static_cast<Directive>(directive);

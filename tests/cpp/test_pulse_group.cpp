@@ -76,13 +76,19 @@ std::int64_t ns(MonotonicTime time) { return time.time_since_epoch().count(); }
 // Goal: what is packed is what is unpacked. Method: each field at its limits.
 TEST(PulseAgreement, PacksAWord) {
   for (const std::uint32_t directive : {0U, 1U, 2U, 3U}) {
-    for (const std::int64_t step : {std::int64_t{0}, std::int64_t{1}, std::int64_t{1} << 58}) {
+    for (const std::int64_t step : {std::int64_t{0}, std::int64_t{1}, std::int64_t{1} << 57}) {
       for (const bool follows : {false, true}) {
-        const AgreedWord word{.directive = directive, .act_at_step = step, .follows = follows};
+        const AgreedWord word{.directive = directive,
+                              .act_at_step = step,
+                              .follows = follows,
+                              .is_settled = step == 1,
+                              .follows_settled = !follows};
         const AgreedWord read = AgreedWord::unpack(word.pack());
         EXPECT_EQ(read.directive, directive);
         EXPECT_EQ(read.act_at_step, step);
         EXPECT_EQ(read.follows, follows);
+        EXPECT_EQ(read.is_settled, step == 1);
+        EXPECT_EQ(read.follows_settled, !follows);
         EXPECT_NE(word.pack(), 0U) << "0 is a page that nobody has written";
       }
     }
@@ -112,23 +118,27 @@ TEST(PulseAgreement, ChoosesAStepAhead) {
   }
 }
 
-// Goal: a rank acts from the agreed step on, or when the time is up, or at once if it has no steps.
-// Method: below, at and above each limit.
-TEST(PulseAgreement, ActsAtTheStepOrWhenTimeIsUp) {
+// Goal: a rank acts from the agreed step on, or at once if it has no steps, and never by the clock
+// alone. Method: below, at and above each limit; steps that are reported now and then.
+TEST(PulseAgreement, ActsAtTheStep) {
   const std::int64_t act_by = ns(at(seconds{3}));
   auto page = std::make_unique<PageLayout>();
   page->group.agent_told.store(AgreedWord{.directive = 2, .act_at_step = 50}.pack());
   page->group.agent_act_by_ns.store(act_by);
   Agreement heard;
   const auto due = [&](std::int64_t step, std::int64_t now_ns) {
-    return heard.due(Teller::Agent, page->group, step, now_ns);
+    return heard.due(Teller::Agent, *page, step, now_ns);
   };
-  EXPECT_EQ(due(49, act_by - 1), 0U);
-  EXPECT_EQ(due(50, act_by - 1), 2U);
-  EXPECT_EQ(due(51, act_by - 1), 2U);
-  EXPECT_EQ(due(49, act_by), 2U);
-  EXPECT_EQ(due(kNoStep, act_by - 1), 2U) << "it reports no steps";
-  EXPECT_EQ(due(-5, act_by - 1), 0U);
+  const std::int64_t in_time = ns(at(seconds{1}));
+  EXPECT_EQ(due(49, in_time), 0U);
+  EXPECT_EQ(due(50, in_time), 2U);
+  EXPECT_EQ(due(51, in_time), 2U);
+  EXPECT_EQ(due(40, in_time), 0U);
+  EXPECT_EQ(due(60, in_time), 2U) << "it reports every tenth step";
+  EXPECT_EQ(due(kNoStep, in_time), 2U) << "it reports no steps";
+  EXPECT_EQ(due(-5, in_time), 0U);
+  EXPECT_EQ(due(49, act_by), 0U) << "others may have looked in step 49 before";
+  EXPECT_EQ(due(50, act_by), 2U);
 }
 
 // Goal: a directive stands until the one after it counts, so that slow and fast ranks agree; a new
@@ -139,7 +149,7 @@ TEST(PulseAgreement, OneDirectiveFollowsAnother) {
   group.rank_count.store(2);
   Agreement heard;
   const auto due = [&](std::int64_t step, MonotonicTime now) {
-    return heard.due(Teller::Agent, group, step, ns(now));
+    return heard.due(Teller::Agent, *page, step, ns(now));
   };
   page->process.step.store(10);
   agree(*page, Teller::Agent, 1, at(seconds{0}));  // CHECKPOINT at 12
@@ -161,6 +171,32 @@ TEST(PulseAgreement, OneDirectiveFollowsAnother) {
   EXPECT_EQ(due(22, at(milliseconds{9})), 2U);
 }
 
+// Goal: ranks that leave at a PAUSE are not left alone by the others: a PAUSE of the ranks stands
+// while some may act on it, whatever the keeper finds meanwhile, and is taken back afterwards.
+// Method: CONTINUE before the agreed step, at it, a second of steps later, and by time alone.
+TEST(PulseAgreement, RanksDoNotTakeBackWhatIsActedOn) {
+  for (const bool steps_go_on : {true, false}) {
+    auto page = std::make_unique<PageLayout>();
+    page->group.rank_count.store(2);
+    page->group.step_time_ns.store(100'000'000);
+    page->process.step.store(10);
+    Agreement heard;
+    const auto due = [&](std::int64_t step, Nanoseconds now) {
+      return heard.due(Teller::Ranks, *page, step, ns(at(now)));
+    };
+    agree(*page, Teller::Ranks, 2, at(seconds{0}));  // PAUSE at 21
+    agree(*page, Teller::Ranks, 0, at(milliseconds{900}));
+    EXPECT_EQ(due(21, milliseconds{950}), 2U);
+    page->process.step.store(21);
+    agree(*page, Teller::Ranks, 0, at(seconds{1}));
+    EXPECT_EQ(due(21, milliseconds{1'001}), 2U);
+    page->process.step.store(steps_go_on ? 32 : 21);
+    const Nanoseconds later = steps_go_on ? Nanoseconds{seconds{2}} : Nanoseconds{seconds{4}};
+    agree(*page, Teller::Ranks, 0, at(later));
+    EXPECT_EQ(due(32, later), 0U) << "they did not act on it, or wait for more money";
+  }
+}
+
 // Goal: a CHECKPOINT among ranks counts for one step, also if it is not followed; that of a lone
 // process stands. Method: the same steps with one rank and with two, and without steps.
 TEST(PulseAgreement, ACheckpointCountsOnceAmongRanks) {
@@ -172,7 +208,7 @@ TEST(PulseAgreement, ACheckpointCountsOnceAmongRanks) {
     Agreement heard;
     Agreement without_steps;
     const auto due = [&](Agreement& one, std::int64_t step) {
-      return one.due(Teller::Ranks, page->group, step, ns(at(milliseconds{1})));
+      return one.due(Teller::Ranks, *page, step, ns(at(milliseconds{1})));
     };
     EXPECT_EQ(due(heard, 13), 1U);
     EXPECT_EQ(due(heard, 14), rank_count == 1 ? 1U : 0U);
@@ -197,8 +233,8 @@ TEST(PulseAgreement, TwoTellersAreOneCheckpoint) {
         agree(*page, Teller::Ranks, 1, at(milliseconds{1}));
       }
       const std::int64_t now_ns = ns(at(milliseconds{2}));
-      saved_count += std::max(heard.due(Teller::Agent, page->group, step, now_ns),
-                              heard.due(Teller::Ranks, page->group, step, now_ns)) == 1
+      saved_count += std::max(heard.due(Teller::Agent, *page, step, now_ns),
+                              heard.due(Teller::Ranks, *page, step, now_ns)) == 1
                          ? 1
                          : 0;
     }
@@ -235,7 +271,8 @@ TEST(PulseAgreement, SurvivesSenselessSteps) {
     write_directive(*page, 3, 1, "why");
     Agreement heard;
     const std::int64_t act_by = page->group.agent_act_by_ns.load();
-    EXPECT_EQ(heard.due(Teller::Agent, page->group, 0, act_by), 3U) << step;
+    (void)heard.due(Teller::Agent, *page, 0, act_by);
+    EXPECT_EQ(heard.due(Teller::Agent, *page, 0, act_by + kSettledWait.count()), 3U) << step;
     EXPECT_LE(act_by, ns(SystemClock{}.now().monotonic + kLongestAgreement)) << step;
   }
 }

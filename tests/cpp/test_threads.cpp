@@ -103,7 +103,7 @@ TEST(PageThreads, DirectivesAndReasonsWhileOthersRead) {
         const std::string reason = pulse::read_reason(*page);
         const std::int64_t now_ns = coarse_monotonic_now().time_since_epoch().count();
         const std::uint32_t told =
-            agreement.due(pulse::Teller::Agent, page->group, page->process.step.load(), now_ns);
+            agreement.due(pulse::Teller::Agent, *page, page->process.step.load(), now_ns);
         std::string why;
         wrong += reason.find_first_not_of('a') != std::string::npos || told > 3 ||
                          !pulse::decode(page->fixed, why).has_value()

@@ -74,7 +74,7 @@ void agree_on(pulse::PageLayout& page, fuzz::Bytes& bytes) {
     const pulse::Teller teller = bytes.chance() ? pulse::Teller::Agent : pulse::Teller::Ranks;
     pulse::agree(page, teller, bytes.byte() % 4U, kNow.monotonic,
                  bytes.chance() ? std::optional(bytes.integer()) : std::nullopt);
-    fuzz::require(agreement.due(teller, page.group, own_step, now_ns) <= 7, "three bits");
+    fuzz::require(agreement.due(teller, page, own_step, now_ns) <= 7, "three bits");
   }
   const pulse::AgreedWord word = pulse::AgreedWord::unpack(bytes.raw<std::uint64_t>());
   fuzz::require(pulse::AgreedWord::unpack(word.pack()).act_at_step <= word.act_at_step, "packs");

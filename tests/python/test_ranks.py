@@ -364,7 +364,8 @@ def test_a_group_file_of_an_earlier_job_is_stale(
 
 # Acting together.
 
-# Each step ends at a barrier, as a collective would: a rank that leaves alone breaks it.
+# Each step ends at a barrier, as a collective would: a rank that leaves alone breaks it. Steps are
+# slow from the one on in which the file SLOW is there.
 TOGETHER = """
 import json, multiprocessing, random
 
@@ -374,8 +375,10 @@ def train(rank, barrier, results):
     run = finops.init(project="p", experiment="e", price="36 USD/h", budget="0.12 USD")
     print("attempt", run.attempt_id, flush=True)
     told = []
+    is_slow = False
     for step in range(1, 100_000):
-        time.sleep(random.uniform(0, 0.01))
+        is_slow = is_slow or os.path.exists(os.environ["SLOW"])
+        time.sleep(random.uniform(0.02, 0.06) if is_slow else random.uniform(0, 0.01))
         run.progress(step)
         directive = run.check_budget().name
         if not told or told[-1][0] != directive:
@@ -400,20 +403,38 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("is_guarded", [False, True], ids=["no agent", "agent"])
+@pytest.mark.parametrize(
+    ("is_guarded", "slows_down"),
+    [(False, False), (True, False), (True, True)],
+    ids=["no agent", "agent", "slower steps"],
+)
 def test_all_ranks_act_at_one_step(
     scripts: Scripts,
     open_ledger: OpenLedger,
     make_agent: Callable[..., Agent],
+    tmp_path: pathlib.Path,
     is_guarded: bool,
+    slows_down: bool,
 ) -> None:
-    """All save once, at one step; only rank 2 confirms; all pause at one step after that."""
+    """All save once, at one step; only rank 2 confirms; all pause at one step after that.
+
+    So they do if their steps become so slow, just when they are told, that the agreed step would
+    come too late.
+    """
+    slow = tmp_path / "slow"
     process = scripts.start(
-        TOGETHER, FINOPS_STOP_TIME="6", FINOPS_CHECK_GAP="1", FINOPS_LEASE_TERM="2"
+        TOGETHER, FINOPS_STOP_TIME="6", FINOPS_CHECK_GAP="1", FINOPS_LEASE_TERM="2", SLOW=str(slow)
     )
     assert scripts.read_line(process).startswith("attempt")
     agent = make_agent() if is_guarded else None
-    wait_until(lambda: (agent and agent.tick(), process.poll() is not None)[1], "the job's end")
+
+    def has_ended() -> bool:
+        if agent is not None and agent.tick().decisions and slows_down:
+            slow.touch()
+        return process.poll() is not None
+
+    wait_until(has_ended, "the job's end")
+    assert slow.exists() == slows_down
     out, err = process.communicate()
     assert process.returncode == 0, out + err
     told = next(line for line in out.splitlines() if line.startswith("told"))

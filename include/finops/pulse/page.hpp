@@ -94,10 +94,11 @@ struct alignas(64) AgentLine {
 
 /// What the ranks of an attempt agree on. One cache line; all zero in pages of version 1.
 struct alignas(64) GroupLine {
-  std::atomic<std::int64_t> ended_after_ns;   ///< start to finish(), CLOCK_BOOTTIME; 0: not said
-  std::atomic<std::uint64_t> agent_told;      ///< AgreedWord, by the agent; 0: never written
+  std::atomic<std::int64_t> ended_after_ns;  ///< start to finish(), CLOCK_BOOTTIME; 0: not said
+  std::atomic<std::uint64_t>
+      agent_told;  ///< AgreedWord, by the agent; 0: never written. Ranks settle it
   std::atomic<std::uint64_t> ranks_told;      ///< AgreedWord, by the ranks themselves
-  std::atomic<std::int64_t> agent_act_by_ns;  ///< CLOCK_MONOTONIC: act then, whatever the step
+  std::atomic<std::int64_t> agent_act_by_ns;  ///< CLOCK_MONOTONIC: the step is late then
   std::atomic<std::int64_t> ranks_act_by_ns;
   std::atomic<std::int64_t> step_time_ns;  ///< of one step, as last measured; 0: not known
   std::atomic<std::uint32_t> rank_count;   ///< attached now; too high after a rank was killed

@@ -41,8 +41,9 @@ struct BegunAttempt;
 /// checkpoint.
 ///
 /// Where several ranks are attached, a directive counts for all from one step, about a second of
-/// steps ahead, or after 3 s at the latest (pulse/agreement.hpp); CHECKPOINT counts for that one
-/// step. A rank that reports no steps acts at once.
+/// steps ahead; if steps become slower meanwhile, from a nearer one (pulse/agreement.hpp).
+/// CHECKPOINT counts for that one step. All must number their steps alike and ask at the same ones;
+/// these may be far apart. A rank that reports no steps acts at once.
 class Run {
  public:
   /// Starts an attempt, or attaches to one as said above.
