@@ -1,0 +1,57 @@
+// feature_stream.hpp - what a job's own history says about it, kept up to date job by job.
+//
+// Owns: FeatureStream and the list of features. Does not own: learning from them.
+// Invariants: a row uses only what was known at its moment: jobs submitted by then, and the ends
+// of jobs that ended strictly before; the cost of a finished job is constant, whatever the length
+// of the history.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "finops/predict/job.hpp"
+
+namespace finops::predict {
+
+/// Names of a row's columns, in order. Constant; at most kMaxFeatureCount.
+[[nodiscard]] std::span<const std::string_view> feature_names() noexcept;
+/// +1, 0 or -1 for each: "gpus" and "planned_steps" never lower a forecast. As TrainOptions takes.
+[[nodiscard]] std::span<const std::int8_t> feature_monotone() noexcept;
+
+/// What recent jobs of the same kind took, from the most specific key that has any: the base to
+/// which a model learns the difference. Log is log1p of GPU-seconds.
+struct Anchor {
+  double log_gpu_seconds = 0;
+  double mean_gpu_seconds = 0;  ///< of the last 30 of the key, in plain seconds: for sums
+  int job_count = 0;            ///< it rests on so many, at most 30; 0: a prior
+};
+
+class FeatureStream {
+ public:
+  FeatureStream();
+  ~FeatureStream();
+  FeatureStream(FeatureStream&&) noexcept;
+  FeatureStream& operator=(FeatureStream&&) noexcept;
+
+  /// The job is in flight from now on. Times of submit, start and end come in order, mixed.
+  /// A time before the last one is an Error(InvalidArgument); so is a job id known already.
+  void submit(const Job& job);
+  void start(std::string_view job_id, UtcTime start_time);
+  void end(std::string_view job_id, const JobEnd& end);
+
+  /// `row`: [feature_names().size()], NaN where nothing is known. The job itself need not have been
+  /// submitted; if it is in flight, it does not count among its own siblings.
+  /// Returns the anchor. At submission `now` is job.submit_time; later, the same row renewed.
+  Anchor row(const Job& job, UtcTime now, std::span<float> row) const;
+
+  [[nodiscard]] std::size_t ended_count() const noexcept;
+  [[nodiscard]] std::size_t in_flight_count() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace finops::predict
