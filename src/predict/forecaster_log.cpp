@@ -1,34 +1,13 @@
-// forecaster_log.cpp - checks jobs, brings their moments into order, keeps the newest.
+// forecaster_log.cpp - checks jobs and keeps the newest.
 #include "predict/forecaster_log.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <tuple>
 
 #include "finops/base/error.hpp"
 
 namespace finops::predict {
-
-std::vector<JobEvent> ordered_events(std::span<const JobRecord> history) {
-  std::vector<JobEvent> events;
-  events.reserve(history.size() * 3);
-  for (std::size_t index = 0; index < history.size(); ++index) {
-    const JobRecord& record = history[index];
-    events.push_back({record.job.submit_time, JobEventKind::Submit, index});
-    if (record.start_time) {
-      events.push_back({*record.start_time, JobEventKind::Start, index});
-    }
-    if (record.end) {
-      events.push_back({record.end->end_time, JobEventKind::End, index});
-    }
-  }
-  std::sort(events.begin(), events.end(), [&](const JobEvent& lhs, const JobEvent& rhs) {
-    return std::tie(lhs.time, lhs.kind, history[lhs.record_index].job.job_id) <
-           std::tie(rhs.time, rhs.kind, history[rhs.record_index].job.job_id);
-  });
-  return events;
-}
 
 void require_job(const Job& job) {
   FINOPS_REQUIRE(!job.job_id.empty(), ErrorCode::InvalidArgument,

@@ -1,6 +1,6 @@
 // forecaster_log.hpp - the newest jobs of a history, in the order in which things happened.
 //
-// Owns: JobLog, JobEvent, ordered_events. Does not own: what is learned from them.
+// Owns: JobLog and the checks of what comes in. Does not own: what is learned from it.
 // Invariant: at most a stated number of ended jobs is kept; a job in flight always is.
 #pragma once
 
@@ -15,19 +15,6 @@
 #include "finops/predict/job.hpp"
 
 namespace finops::predict {
-
-enum class JobEventKind : std::uint8_t { Submit, Start, End };
-
-/// One moment of the record with this index.
-struct JobEvent {
-  UtcTime time{};
-  JobEventKind kind = JobEventKind::Submit;
-  std::size_t record_index = 0;
-};
-
-/// Submits before starts before ends at one time: what ended *at* a submission was not known to it.
-/// Within a kind, by job id, so that the order of the rows does not matter.
-[[nodiscard]] std::vector<JobEvent> ordered_events(std::span<const JobRecord> history);
 
 /// Throws Error(InvalidArgument): no id, less than one GPU, a request or a plan below zero.
 void require_job(const Job& job);
