@@ -91,9 +91,9 @@ inline __m512i bins_of(const PackedModel& model, std::size_t feature, const __m5
   const __m512i nibble = _mm512_set1_epi8(15);
   const __m512i low = _mm512_and_si512(code, nibble);
   const __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), nibble);
-  return _mm512_or_si512(
-      _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(tables)), low),
-      _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(tables + 1)), high));
+  return _mm512_or_si512(_mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(tables)), low),
+                         _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(tables + 1)),
+                                             high));
 }
 
 inline __mmask64 missing_of(const __m512* values) {
@@ -234,14 +234,10 @@ void sum_blocks(const PackedForest& forest, const std::uint8_t* planes, std::int
 void sum_leaves(const PackedForest& forest, const std::uint8_t* planes, std::size_t block_count,
                 std::int32_t* sums) {
   switch (block_count) {
-    case 1:
-      return sum_blocks<1>(forest, planes, sums);
-    case 2:
-      return sum_blocks<2>(forest, planes, sums);
-    case 3:
-      return sum_blocks<3>(forest, planes, sums);
-    default:
-      return sum_blocks<4>(forest, planes, sums);
+    case 1: return sum_blocks<1>(forest, planes, sums);
+    case 2: return sum_blocks<2>(forest, planes, sums);
+    case 3: return sum_blocks<3>(forest, planes, sums);
+    default: return sum_blocks<4>(forest, planes, sums);
   }
 }
 
@@ -283,8 +279,7 @@ inline void bin_row(const PackedModel& model, const float* row, std::uint8_t* bi
     __m512i counts = _mm512_setzero_si512();
     const std::size_t border_count = model.lane_border_counts[first / 16];
     for (std::size_t border = 0; border < border_count; ++border, borders += 16) {
-      const __mmask16 is_above =
-          _mm512_cmp_ps_mask(values, _mm512_loadu_ps(borders), _CMP_GT_OQ);
+      const __mmask16 is_above = _mm512_cmp_ps_mask(values, _mm512_loadu_ps(borders), _CMP_GT_OQ);
       counts = _mm512_mask_add_epi32(counts, is_above, counts, one);
     }
     // Whole planes of 16: what lies past the features is written over below, or never read.
@@ -299,8 +294,7 @@ inline void bin_row(const PackedModel& model, const float* row, std::uint8_t* bi
 
 // Lanes are trees: the index of 64 of them, of one row.
 inline void lane_indexes(const PackedForest& forest, std::size_t first_tree,
-                         const std::uint8_t* bins, std::size_t plane_count,
-                         std::uint8_t* indexes) {
+                         const std::uint8_t* bins, std::size_t plane_count, std::uint8_t* indexes) {
 #if defined(__AVX512VBMI__)
   const std::uint8_t* lane_planes = forest.lane_planes + first_tree * kLevelCount;
   const std::uint8_t* lane_thresholds = forest.lane_thresholds + first_tree * kLevelCount;
@@ -417,19 +411,14 @@ void pair_blocks(const GridTile& tile, std::size_t first_job, std::size_t second
 void sum_pairs(const GridTile& tile, std::size_t first_job, std::size_t second_job,
                std::int32_t* sums) {
   switch (tile.block_count) {
-    case 1:
-      return pair_blocks<1>(tile, first_job, second_job, sums);
-    case 2:
-      return pair_blocks<2>(tile, first_job, second_job, sums);
-    case 3:
-      return pair_blocks<3>(tile, first_job, second_job, sums);
-    default:
-      return pair_blocks<4>(tile, first_job, second_job, sums);
+    case 1: return pair_blocks<1>(tile, first_job, second_job, sums);
+    case 2: return pair_blocks<2>(tile, first_job, second_job, sums);
+    case 3: return pair_blocks<3>(tile, first_job, second_job, sums);
+    default: return pair_blocks<4>(tile, first_job, second_job, sums);
   }
 }
 
-constexpr Kernels kKernels{quantise,  sum_leaves,   finish,
-                           score_one, index_leaves, sum_pairs};
+constexpr Kernels kKernels{quantise, sum_leaves, finish, score_one, index_leaves, sum_pairs};
 
 }  // namespace
 }  // namespace finops::predict

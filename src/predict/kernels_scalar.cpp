@@ -111,8 +111,8 @@ void sum_pairs(const GridTile& tile, std::size_t first_job, std::size_t second_j
       job_sums[row] = 0;
     }
     for (std::size_t tree = 0; tree < tile.tree_count; ++tree) {
-      const std::int16_t* leaves = tile.leaves + tree * kGridLeafStride +
-                                   tile.job_starts[tree * kGridJobs + jobs[half]];
+      const std::int16_t* leaves =
+          tile.leaves + tree * kGridLeafStride + tile.job_starts[tree * kGridJobs + jobs[half]];
       const std::uint8_t* indexes = tile.leaf_indexes + tree * kChunkRows;
       for (std::size_t row = 0; row < row_count; ++row) {
         const auto sum = static_cast<std::uint32_t>(job_sums[row]) + wrapping(leaves[indexes[row]]);
@@ -122,8 +122,7 @@ void sum_pairs(const GridTile& tile, std::size_t first_job, std::size_t second_j
   }
 }
 
-constexpr Kernels kKernels{quantise,  sum_leaves,   finish,
-                           score_one, index_leaves, sum_pairs};
+constexpr Kernels kKernels{quantise, sum_leaves, finish, score_one, index_leaves, sum_pairs};
 
 }  // namespace
 

@@ -77,13 +77,13 @@ void Scorer::score_batch(std::span<const float> rows, std::span<float> outputs,
   require_outputs(outputs.size(), row_count, model.output_count);
   const double row_trees =
       static_cast<double>(row_count) * static_cast<double>(tree_count_of(model));
-  const auto score_part = [&](std::size_t begin, std::size_t end) {
+  const auto score_part = [&](std::size_t, std::size_t begin, std::size_t end) {
     score_rows(kernels, model, rows.data() + begin * model.feature_count, end - begin,
                outputs.data() + begin * model.output_count);
   };
   const unsigned useful = useful_thread_count(row_trees, thread_count);
   if (useful == 1) {
-    score_part(0, row_count);
+    score_part(0, 0, row_count);
   } else {
     share_work(row_count, kSharedRows, useful, score_part);
   }

@@ -60,27 +60,27 @@ void score_rows(const Kernels& kernels, const PackedModel& model, const float* r
 }
 
 void share_work(std::size_t count, std::size_t step, unsigned thread_count,
-                const std::function<void(std::size_t, std::size_t)>& work) {
+                const PartOfWork& work) {
   std::atomic<std::size_t> next{0};
-  const auto take_all = [&] {
+  const auto take_all = [&](std::size_t worker) {
     for (;;) {
       const std::size_t begin = next.fetch_add(step, std::memory_order_relaxed);
       if (begin >= count) {
         return;
       }
-      work(begin, std::min(begin + step, count));
+      work(worker, begin, std::min(begin + step, count));
     }
   };
   const std::size_t part_count = (count + step - 1) / step;
   std::vector<std::jthread> threads;
   for (std::size_t i = 1; i < std::min<std::size_t>(thread_count, part_count); ++i) {
     try {
-      threads.emplace_back(take_all);
+      threads.emplace_back(take_all, i);
     } catch (const std::system_error&) {
       break;  // the host has no thread left for us: those that run take all the parts
     }
   }
-  take_all();
+  take_all(0);
 }
 
 unsigned useful_thread_count(double row_trees, unsigned wanted) noexcept {

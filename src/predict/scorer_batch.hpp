@@ -27,10 +27,12 @@ struct ChunkBins {
 void score_rows(const Kernels& kernels, const PackedModel& model, const float* rows,
                 std::size_t row_count, float* outputs);
 
-/// Calls `work(begin, end)` for parts of [0, count) that lie apart, at most `step` long, on up to
+/// One part of the work: [begin, end), by worker 0 to thread_count - 1. It must not throw.
+using PartOfWork = std::function<void(std::size_t worker, std::size_t begin, std::size_t end)>;
+
+/// Calls `work` for parts of [0, count) that lie apart, at most `step` long, on up to
 /// `thread_count` threads of which the caller is one. A thread that cannot be had is no error.
-void share_work(std::size_t count, std::size_t step, unsigned thread_count,
-                const std::function<void(std::size_t, std::size_t)>& work);
+void share_work(std::size_t count, std::size_t step, unsigned thread_count, const PartOfWork& work);
 
 /// How many threads `row_trees` (rows times trees) deserve: below that each has too little to do.
 unsigned useful_thread_count(double row_trees, unsigned wanted) noexcept;

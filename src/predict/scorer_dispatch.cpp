@@ -17,14 +17,10 @@ constexpr std::array kAll{InstructionSet::Scalar, InstructionSet::Avx2, Instruct
 
 const Kernels* built_kernels(InstructionSet instruction_set) noexcept {
   switch (instruction_set) {
-    case InstructionSet::Avx2:
-      return avx2_kernels();
-    case InstructionSet::Avx512:
-      return avx512_kernels();
-    case InstructionSet::Avx512Vbmi:
-      return avx512vbmi_kernels();
-    case InstructionSet::Scalar:
-      break;
+    case InstructionSet::Avx2: return avx2_kernels();
+    case InstructionSet::Avx512: return avx512_kernels();
+    case InstructionSet::Avx512Vbmi: return avx512vbmi_kernels();
+    case InstructionSet::Scalar: break;
   }
   return scalar_kernels();
 }
@@ -44,14 +40,10 @@ bool has_processor([[maybe_unused]] InstructionSet instruction_set) noexcept {
   const bool has_vbmi = has_avx512 && __builtin_cpu_supports("avx512vbmi") != 0 &&
                         __builtin_cpu_supports("avx512vnni") != 0;
   switch (instruction_set) {
-    case InstructionSet::Avx2:
-      return has_avx2;
-    case InstructionSet::Avx512:
-      return has_avx512;
-    case InstructionSet::Avx512Vbmi:
-      return has_vbmi;
-    case InstructionSet::Scalar:
-      break;
+    case InstructionSet::Avx2: return has_avx2;
+    case InstructionSet::Avx512: return has_avx512;
+    case InstructionSet::Avx512Vbmi: return has_vbmi;
+    case InstructionSet::Scalar: break;
   }
 #endif
   return false;

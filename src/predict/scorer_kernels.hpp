@@ -55,28 +55,28 @@ struct PackedModel {
   std::size_t plane_count = 0;
   std::size_t output_count = 0;
   const PackedForest* outputs = nullptr;
-  const std::uint8_t* high_planes = nullptr;  ///< [padded feature]; 0: none
-  const float* borders = nullptr;             ///< [padded feature][128], past the last +infinity
-  const std::uint8_t* border_counts = nullptr;        ///< [padded feature]
+  const std::uint8_t* high_planes = nullptr;    ///< [padded feature]; 0: none
+  const float* borders = nullptr;               ///< [padded feature][128], past the last +infinity
+  const std::uint8_t* border_counts = nullptr;  ///< [padded feature]
   const std::uint8_t* search_level_counts = nullptr;  ///< [padded feature]
   const float* searches = nullptr;                    ///< [padded feature][kSearchStride]
   /// A search collects its answers lowest bit first; [level count][2][16] turns four of them each
   /// into their part of the bin.
   const std::uint8_t* bin_of_code = nullptr;
-  const float* lane_borders = nullptr;             ///< [feature / 16][border][feature % 16]
+  const float* lane_borders = nullptr;               ///< [feature / 16][border][feature % 16]
   const std::uint8_t* lane_border_counts = nullptr;  ///< [feature / 16]
 };
 
 /// Up to kGridJobs jobs and a chunk of placements, for the trees of one output that look at both.
 struct GridTile {
   std::size_t tree_count = 0;
-  const std::int16_t* leaves = nullptr;         ///< [tree][kGridLeafStride]
-  const std::uint8_t* leaf_bytes = nullptr;     ///< [tree][2][kGridLeafStride]
-  const std::uint32_t* group_ends = nullptr;    ///< as in PackedForest
+  const std::int16_t* leaves = nullptr;       ///< [tree][kGridLeafStride]
+  const std::uint8_t* leaf_bytes = nullptr;   ///< [tree][2][kGridLeafStride]
+  const std::uint32_t* group_ends = nullptr;  ///< as in PackedForest
   std::size_t group_count = 0;
-  const std::uint8_t* job_starts = nullptr;     ///< [tree][kGridJobs]: where the job's leaves begin
-  const std::uint8_t* leaf_indexes = nullptr;   ///< [tree][kChunkRows]: of the placement, below 32
-  std::size_t block_count = 0;                  ///< of placements
+  const std::uint8_t* job_starts = nullptr;    ///< [tree][kGridJobs]: where the job's leaves begin
+  const std::uint8_t* leaf_indexes = nullptr;  ///< [tree][kChunkRows]: of the placement, below 32
+  std::size_t block_count = 0;                 ///< of placements
 };
 
 struct Kernels {

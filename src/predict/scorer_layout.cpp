@@ -189,19 +189,19 @@ void PackedModelOwner::pack_forest(const Forest& forest, ForestArrays& arrays,
   packed.leaf_scale = forest.leaf_scale;
 }
 
-void PackedModelOwner::pack_tree(const ObliviousTree& tree, std::size_t index,
-                                 ForestArrays& arrays, PackedForest& packed) const {
+void PackedModelOwner::pack_tree(const ObliviousTree& tree, std::size_t index, ForestArrays& arrays,
+                                 PackedForest& packed) const {
   for (std::size_t level = 0; level < kLevelCount; ++level) {
     std::size_t plane = 0;
     std::size_t threshold = kNeverThreshold;
     if (level < tree.splits.size()) {
       const Split& split = tree.splits[level];
-      plane = split.is_missing_high ? high_planes_.data()[split.feature_index]
-                                    : split.feature_index;
+      plane =
+          split.is_missing_high ? high_planes_.data()[split.feature_index] : split.feature_index;
       threshold = split.border_index;
     }
-    const std::size_t lane = (index / kBlockRows * kLevelCount + level) * kBlockRows +
-                             index % kBlockRows;
+    const std::size_t lane =
+        (index / kBlockRows * kLevelCount + level) * kBlockRows + index % kBlockRows;
     arrays.planes[index * kLevelStride + level] = narrow_to_byte(plane);
     arrays.thresholds[index * kLevelStride + level] = narrow_to_byte(threshold);
     arrays.lane_planes[lane] = narrow_to_byte(plane);

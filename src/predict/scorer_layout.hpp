@@ -1,7 +1,8 @@
 // scorer_layout.hpp - a model packed for the kernels, and the memory that holds it.
 //
-// Owns: AlignedArray, PackedModelOwner, Group packing. Does not own: the shapes (scorer_kernels.hpp).
-// Invariant: what is packed gives the sums that score_row gives, on every instruction set.
+// Owns: AlignedArray, PackedModelOwner, Group packing. Does not own: the shapes
+// (scorer_kernels.hpp). Invariant: what is packed gives the sums that score_row gives, on every
+// instruction set.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +22,8 @@ class AlignedArray {
  public:
   AlignedArray() = default;
   explicit AlignedArray(std::size_t count)
-      : data_(static_cast<Number*>(
-            ::operator new(count * sizeof(Number), std::align_val_t{kAlignment}))) {
+      : data_(static_cast<Number*>(::operator new(count * sizeof(Number),
+                                                  std::align_val_t{kAlignment}))) {
     std::uninitialized_fill_n(data_.get(), count, Number{0});
   }
   [[nodiscard]] Number* data() noexcept { return data_.get(); }
