@@ -50,8 +50,8 @@ std::vector<float> burst_weights(std::span<const JobRecord> records) {
   std::vector<float> weights;
   weights.reserve(records.size());
   for (const std::shared_ptr<Burst>& burst : burst_of) {
-    weights.push_back(
-        static_cast<float>(scale / std::sqrt(static_cast<double>(burst->ended_count))));
+    weights.push_back(static_cast<float>(scale /
+                                         std::sqrt(static_cast<double>(burst->ended_count))));
   }
   return weights;
 }

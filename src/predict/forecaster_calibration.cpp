@@ -53,8 +53,8 @@ void Calibration::set_factors(const std::array<LogFactors, 1 + kCalibrationGroup
   for (const LogFactors& pair : factors) {
     for (const double log_factor : pair) {
       FINOPS_REQUIRE(std::abs(log_factor) <= kMaxLogFactor, ErrorCode::InvalidArgument,
-                     "the calibration holds " + std::to_string(log_factor) +
-                         "; at most " + std::to_string(kMaxLogFactor) + " either way");
+                     "the calibration holds " + std::to_string(log_factor) + "; at most " +
+                         std::to_string(kMaxLogFactor) + " either way");
     }
   }
   factors_ = factors;
