@@ -80,7 +80,7 @@ std::size_t column_of(std::string_view name) {
 }
 
 const Columns& columns() {
-  static const Columns all = [] {
+  static const Columns kAll = [] {
     Columns result;
     for (std::size_t index = 0; index < kTerms.size(); ++index) {
       result.terms[index] = column_of(kTerms[index].feature);
@@ -89,7 +89,7 @@ const Columns& columns() {
     result.user_count = column_of("user_log_count");
     return result;
   }();
-  return all;
+  return kAll;
 }
 
 void check_row(std::span<const float> row) {

@@ -39,10 +39,10 @@ TEST(Features, HaveNamesOfTheirOwnAndSigns) {
 // Goal: without a history a row knows the job alone, and the anchor is the prior.
 TEST(Features, KnowTheJobAloneWhereThereIsNoHistory) {
   const FeatureStream stream;
-  Job job = make_job("a", 3 * 3600, "u1", 8);
+  Job job = make_job("a", 10800, "u1", 8);
   job.requested_seconds = 7200;
   job.planned_steps = 1000;
-  const RowView row(stream, job, 3 * 3600);
+  const RowView row(stream, job, 10800);
   EXPECT_FLOAT_EQ(static_cast<float>(row["gpus"]), std::log(8.0F));
   EXPECT_FLOAT_EQ(static_cast<float>(row["requested_seconds"]), std::log1p(7200.0F));
   EXPECT_FLOAT_EQ(static_cast<float>(row["planned_steps"]), std::log1p(1000.0F));
@@ -92,7 +92,7 @@ TEST(Features, KnowAnEndOnlyAfterItsTime) {
 TEST(Features, TellOfSiblingsInFlightWithoutTheJobItself) {
   FeatureStream stream;
   for (int index = 0; index < 3; ++index) {
-    stream.submit(make_job(std::to_string(index), 10 * index));
+    stream.submit(make_job(std::to_string(index), std::int64_t{10} * index));
   }
   const Job asked = make_job("asked", 30);
   const RowView before(stream, asked, 30);

@@ -1,7 +1,7 @@
 // test_predict_features_lookahead.cpp - a row knows nothing of what comes after it: random
 // histories with bursts, equal times, and jobs that never end.
+#include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "predict_features_support.hpp"
 
@@ -22,7 +22,8 @@ void expect_equal_rows(const FeatureTable& left, const FeatureTable& right, std:
   const std::span<const float> one = row_of(left, index);
   const std::span<const float> other = row_of(right, index);
   for (std::size_t column = 0; column < one.size(); ++column) {
-    ASSERT_EQ(std::memcmp(&one[column], &other[column], sizeof(float)), 0)
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(one[column]),
+              std::bit_cast<std::uint32_t>(other[column]))
         << what << ": row " << index << ", " << feature_names()[column] << " was " << one[column]
         << ", is " << other[column];
   }

@@ -48,9 +48,9 @@ TEST(ColdStart, IsWideWithoutAJob) {
   EXPECT_GT(forecast.mean_gpu_seconds, std::expm1(forecast.p50_level));
 }
 
-// Goal: it learns towards what was put in: a level off the anchor by a constant, and a slope; not all
-// of it, since the anchor knows the level already and old jobs fade.
-// Method: residual = 2 + 0.5 * sibling_last + noise of 0.5; the forecast follows at least half way.
+// Goal: it learns towards what was put in: a level off the anchor by a constant, and a slope; not
+// all of it, since the anchor knows the level already and old jobs fade. Method: residual = 2 + 0.5
+// * sibling_last + noise of 0.5; the forecast follows at least half way.
 TEST(ColdStart, LearnsAnOffsetAndASlope) {
   Random random(testing::test_seed());
   ColdStart cold;
