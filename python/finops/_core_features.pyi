@@ -1,9 +1,12 @@
-# Histories of jobs and their features, of the C++ core.
-#
-# Columns are lists or buffers of one length, by name: job_id, user, group, queue, name, gpu_model
-# (text); gpu_count, node_count, requested_seconds, planned_steps, submit_ns, start_ns, end_ns
-# (whole numbers; None or -2**63 is not known); run_seconds; status (0 to 4, in JobStatus's order).
-from collections.abc import Iterable, Mapping
+"""Histories of jobs and their features in the C++ core.
+
+`_core.pyi` gives them out. There is no such module: it is this part of the extension's stub.
+Columns are lists or buffers of one length, by name: job_id, user, group, queue, name, gpu_model
+(text); gpu_count, node_count, requested_seconds, planned_steps, submit_ns, start_ns, end_ns (whole
+numbers; None or -2**63 is not known); run_seconds; status (0 to 4, in JobStatus's order).
+"""
+
+from collections.abc import Iterable
 from typing import Any, TypedDict, final
 
 class FeatureColumns(TypedDict):
@@ -14,9 +17,10 @@ class FeatureColumns(TypedDict):
 
 def feature_names() -> list[str]: ...
 def feature_monotone() -> list[int]: ...
+
 @final
 class JobHistory:
-    def __init__(self, columns: Mapping[str, Iterable[Any]]) -> None: ...
+    def __init__(self, columns: dict[str, Iterable[Any]]) -> None: ...
     def __len__(self) -> int: ...
     @property
     def job_ids(self) -> list[str]: ...  # by submit time, then job id: the order of the rows

@@ -251,5 +251,26 @@ TEST(KeyStatistics, TableForgetsWhatWasUsedTheLongestAgo) {
   EXPECT_EQ(table.size(), 3U);
 }
 
+// Goal: more users than are remembered are served, the oldest forgotten and counted, the newest and
+// the one with a job in flight known. Method: so many users more than the limit, one job each.
+TEST(Features, ForgetUsersPastTheLimit) {
+  FeatureStream stream;
+  constexpr std::int64_t kMore = 100;
+  stream.submit(make_job("flying", 0, "in flight"));
+  const auto user_count = static_cast<std::int64_t>(kKeyLimit) + kMore;
+  for (std::int64_t index = 0; index < user_count; ++index) {
+    const std::string id = std::to_string(index);
+    run_job(stream, make_job(id, 2 * index, id), 2 * index, 2 * index + 1);
+  }
+  const std::int64_t now = 2 * user_count;
+  EXPECT_GE(stream.forgotten_key_count(), kMore);
+  EXPECT_EQ(stream.in_flight_count(), 2U) << "the last end waits for time to move on";
+  EXPECT_TRUE(std::isnan(RowView(stream, make_job("x", now, "0"), now)["user_last"]));
+  const std::string newest = std::to_string(user_count - 1);
+  EXPECT_FALSE(std::isnan(RowView(stream, make_job("x", now, newest), now)["user_last"]));
+  EXPECT_NEAR(RowView(stream, make_job("x", now, "in flight"), now)["user_waiting"],
+              std::log1p(1.0), 1e-6);
+}
+
 }  // namespace
 }  // namespace finops::predict
