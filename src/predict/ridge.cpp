@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 #include <optional>
 #include <string>
 
@@ -137,7 +138,7 @@ double mean_above(double mean, double deviation, double bound) {
   if (z > 8) {
     return bound + deviation / z;  // the tail's first term; erfc would be 0 further out
   }
-  const double density = std::exp(-z * z / 2) / std::sqrt(2 * M_PI);
+  const double density = std::exp(-z * z / 2) / std::sqrt(2 * std::numbers::pi);
   const double above = std::erfc(z / std::sqrt(2.0)) / 2;
   return mean + deviation * density / above;
 }
