@@ -1,8 +1,9 @@
 // feature_stream.hpp - what a job's own history says about it, kept up to date job by job.
 //
 // Owns: FeatureStream and the list of features. Does not own: learning from them.
-// Memory: kKeyLimit keys of each of the eight kinds, about half a gigabyte if all are busy; then
-// the key that was used the longest ago is forgotten, and counted; keys with a job in flight stay.
+// Memory: kKeyLimit keys of each of the eight kinds, about 0.6 GB if all have their last 30 jobs,
+// and up to 100 kB more for each key with thousands of jobs a day; at the limit the key that was
+// used the longest ago is forgotten, and counted; keys with a job in flight stay.
 // Threads: none may share it without a lock, not even for asking.
 // Invariants: a row uses only what was known at its moment: jobs submitted by then, and the ends
 // of jobs that ended strictly before; the cost of a finished job is constant, whatever the length
