@@ -14,7 +14,6 @@ namespace finops::bindings {
 namespace {
 
 using predict::History;
-using predict::Job;
 using predict::JobEnd;
 using predict::JobRecord;
 using predict::JobStatus;
@@ -33,14 +32,20 @@ class Columns {
   std::size_t row_count() const { return row_count_; }
 
   template <class Value>
-  std::vector<Value> read(const char* name, Value missing) const {
+  std::vector<Value> read(const char* name, const Value& missing) const {
     if (!columns_.contains(name)) {
       return std::vector<Value>(row_count_, missing);
     }
     std::vector<Value> values;
     values.reserve(row_count_);
     for (const py::handle item : columns_[name]) {
-      values.push_back(item.is_none() ? missing : item.cast<Value>());
+      try {
+        values.push_back(item.is_none() ? missing : item.cast<Value>());
+      } catch (const py::cast_error&) {
+        throw Error(ErrorCode::InvalidArgument,
+                    "column " + std::string(name) + ", row " + std::to_string(values.size()) +
+                        ": " + py::repr(item).cast<std::string>() + " is no value of it");
+      }
     }
     FINOPS_REQUIRE(values.size() == row_count_, ErrorCode::InvalidArgument,
                    "column " + std::string(name) + " has " + std::to_string(values.size()) +
@@ -164,6 +169,7 @@ void bind_predict_features(py::module_& module) {
       .def_property_readonly("job_ids",
                              [](const HistoryHandle& self) {
                                std::vector<std::string> ids;
+                               ids.reserve(self.history.records.size());
                                for (const JobRecord& record : self.history.records) {
                                  ids.push_back(record.job.job_id);
                                }

@@ -14,10 +14,6 @@
 namespace finops::predict {
 namespace {
 
-// So many keys of each kind are remembered: those with a job in the last weeks of any cluster we
-// know of fit hundreds of times. Eight kinds of full keys are about half a gigabyte.
-constexpr std::size_t kKeyLimit = 65'536;
-
 std::int64_t ns_of(UtcTime time) noexcept { return time.time_since_epoch().count(); }
 
 // Who is followed job by job while in flight: a user as a whole, and the siblings.
@@ -187,5 +183,13 @@ Anchor FeatureStream::row(const Job& job, UtcTime now, std::span<float> row) con
 
 std::size_t FeatureStream::ended_count() const noexcept { return state_->ended_count; }
 std::size_t FeatureStream::in_flight_count() const noexcept { return state_->in_flight.size(); }
+
+std::int64_t FeatureStream::forgotten_key_count() const noexcept {
+  std::int64_t count = 0;
+  for (const KeyTable& table : state_->tables) {
+    count += table.forgotten_count();
+  }
+  return count;
+}
 
 }  // namespace finops::predict

@@ -128,18 +128,18 @@ double own_value(const RowContext& context, const Anchor& anchor, Stat stat) {
 }  // namespace
 
 std::span<const std::string_view> feature_names() noexcept {
-  static const auto names = [] {
+  static const auto kNames = [] {
     std::array<std::string_view, kColumnCount> all{};
     for (std::size_t index = 0; index < kColumnCount; ++index) {
       all[index] = kColumns[index].name;
     }
     return all;
   }();
-  return names;
+  return kNames;
 }
 
 std::span<const std::int8_t> feature_monotone() noexcept {
-  static const auto signs = [] {
+  static const auto kSigns = [] {
     std::array<std::int8_t, kColumnCount> all{};
     for (std::size_t index = 0; index < kColumnCount; ++index) {
       const Stat stat = kColumns[index].stat;
@@ -147,7 +147,7 @@ std::span<const std::int8_t> feature_monotone() noexcept {
     }
     return all;
   }();
-  return signs;
+  return kSigns;
 }
 
 // From the broadest kind to the most specific: each kind's median counts with as many jobs as it
