@@ -159,6 +159,20 @@ TEST(Forecaster, RefusesBadInput) {
   EXPECT_THROW(forecaster.submit(job_at(2, kStart)), Error);
 }
 
+// Goal: once there are jobs enough the answer rests on trees too, says so, and gives its reasons.
+TEST(Forecaster, TreesTakePartAndExplain) {
+  Forecaster forecaster{ForecasterOptions{}};
+  forecaster.learn(history_of(450));
+  const UtcTime now = kStart + hours{500};
+  const UsageForecast forecast = forecaster.forecast(job_at(999, now), now, true);
+  EXPECT_GE(forecast.tree_weight, 0.5);
+  EXPECT_LT(forecast.tree_weight, 1);
+  EXPECT_LE(forecast.drivers.size(), 5U);
+  EXPECT_EQ(forecast.past_jobs.size(), 5U);
+  EXPECT_LE(forecast.p10_gpu_seconds, forecast.p50_gpu_seconds);
+  EXPECT_LE(forecast.p50_gpu_seconds, forecast.p90_gpu_seconds);
+}
+
 // Goal: a running job's forecast never lies below what it has used.
 TEST(Forecaster, RefreshNeverBelowUse) {
   Forecaster forecaster{ForecasterOptions{}};

@@ -21,8 +21,8 @@ namespace finops::predict {
 struct ForecasterOptions {
   int tree_count = 100;
   double learning_rate = 0.05;
-  /// A refit is due after so much time and so many ended jobs; while the history is young, also each
-  /// time that it has doubled.
+  /// A refit is due after so much time and so many ended jobs; while the history is young, also
+  /// each time that it has doubled.
   Nanoseconds refit_period = std::chrono::hours{24 * 7};
   int refit_job_count = 200;
   /// Ended jobs at which trees and cold start weigh the same: n / (n + k).
