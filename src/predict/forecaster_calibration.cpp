@@ -10,7 +10,7 @@ namespace finops::predict {
 namespace {
 
 // Steps in log units for each job outside. Slow, since an outcome is known hours or days after its
-// forecast and fast steps then swing; chosen on the middle of the shared traces (docs/accuracy.md).
+// forecast and fast steps then swing; compared on public traces (docs/accuracy.md).
 constexpr double kGain = 0.003;
 constexpr double kGroupGain = 0.001;
 // A span of nothing cannot grow by a factor.

@@ -15,7 +15,8 @@
 namespace finops::predict {
 namespace {
 
-// Chosen on the parts of the shared traces before their tests (docs/accuracy.md).
+// Compared on public traces; the same for all of them (docs/accuracy.md, also for what they
+// flatter).
 constexpr double kHalfLifeDays = 30;
 constexpr std::size_t kBorderCount = 63;
 constexpr double kLeafShrinkage = 100;
