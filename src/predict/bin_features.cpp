@@ -75,6 +75,22 @@ std::uint8_t bin_of(float value, const std::vector<float>& borders) {
   return static_cast<std::uint8_t>(1 + (first - borders.data()));
 }
 
+/// Blocks of rows stay in the cache while they are read once for each feature.
+void bin_rows(std::span<const float> features, BinnedFeatures& binned) {
+  constexpr std::size_t kBlockRowCount = 256;
+  const std::size_t feature_count = binned.borders.size();
+  for (std::size_t first = 0; first < binned.row_count; first += kBlockRowCount) {
+    const std::size_t last = std::min(binned.row_count, first + kBlockRowCount);
+    for (std::size_t feature = 0; feature < feature_count; ++feature) {
+      const std::vector<float>& borders = binned.borders[feature];
+      std::uint8_t* bins = binned.bins[feature].data();
+      for (std::size_t row = first; row < last; ++row) {
+        bins[row] = bin_of(features[row * feature_count + feature], borders);
+      }
+    }
+  }
+}
+
 void check_input(std::span<const float> features, std::size_t feature_count,
                  std::size_t max_border_count) {
   FINOPS_REQUIRE(feature_count >= 1 && feature_count <= kMaxFeatureCount,
@@ -120,11 +136,9 @@ BinnedFeatures bin_features(std::span<const float> features, std::size_t feature
       }
     }
     binned.borders.push_back(choose_borders(values, max_border_count));
-    std::vector<std::uint8_t>& bins = binned.bins.emplace_back(binned.row_count);
-    for (std::size_t row = 0; row < binned.row_count; ++row) {
-      bins[row] = bin_of(features[row * feature_count + feature], binned.borders.back());
-    }
+    binned.bins.emplace_back(binned.row_count);
   }
+  bin_rows(features, binned);
   return binned;
 }
 

@@ -9,10 +9,11 @@
 namespace finops::predict {
 namespace {
 
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 template <class Call>
-void expect_refused(Call call, const std::string& word) {
+void expect_refused(const Call& call, const std::string& word) {
   try {
     call();
     ADD_FAILURE() << "accepted, but should be refused for: " << word;
@@ -50,6 +51,7 @@ TEST(PredictBins, SeparatesTheEndsOfTheRange) {
 TEST(PredictBins, SharesBordersByQuantiles) {
   SplitMix64 random(1);
   std::vector<float> values;
+  values.reserve(100'000);
   for (int i = 0; i < 100'000; ++i) {
     values.push_back(i % 3 == 0 ? 0.5F : uniform(random));
   }
@@ -110,15 +112,15 @@ TEST(PredictTrainLimits, RefusesOptionsOutOfRange) {
   expect_refused(run([](O& o) { o.depth = 7; }), "depth");
   expect_refused(run([](O& o) { o.learning_rate = 0; }), "learning_rate");
   expect_refused(run([](O& o) { o.learning_rate = 1.01; }), "learning_rate");
-  expect_refused(run([](O& o) { o.learning_rate = double{kMissing}; }), "learning_rate");
+  expect_refused(run([](O& o) { o.learning_rate = kNan; }), "learning_rate");
   expect_refused(run([](O& o) { o.leaf_shrinkage = -1; }), "leaf_shrinkage");
-  expect_refused(run([](O& o) { o.leaf_shrinkage = double{kInfinity}; }), "leaf_shrinkage");
+  expect_refused(run([](O& o) { o.leaf_shrinkage = HUGE_VAL; }), "leaf_shrinkage");
   expect_refused(run([](O& o) { o.row_sample_ratio = 0; }), "row_sample_ratio");
   expect_refused(run([](O& o) { o.row_sample_ratio = 1.1; }), "row_sample_ratio");
   expect_refused(run([](O& o) { o.feature_sample_ratio = 0; }), "feature_sample_ratio");
   expect_refused(run([](O& o) { o.monotone = {1, 1}; }), "2 monotone");
   expect_refused(run([](O& o) { o.monotone = {2}; }), "monotone");
-  for (const double quantile : {0.0, 1.0, -0.1, double{kMissing}}) {
+  for (const double quantile : {0.0, 1.0, -0.1, kNan}) {
     expect_refused(run([&](O& o) {
                      o.loss = Loss::Quantile;
                      o.quantile = quantile;
@@ -134,8 +136,8 @@ TEST(PredictTrainLimits, RefusesOptionsOutOfRange) {
 TEST(PredictTrainLimits, RefusesBadNumbers) {
   const std::vector<float> values{1, 2, 3};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  const auto run = [&](std::vector<float> targets, std::vector<float> weights) {
-    return [&, targets, weights] { (void)train_forest(binned, targets, weights, {}); };
+  const auto run = [&](const std::vector<float>& targets, const std::vector<float>& weights) {
+    return [&binned, targets, weights] { (void)train_forest(binned, targets, weights, {}); };
   };
   expect_refused(run({1, kMissing, 3}, {}), "target of row 1");
   expect_refused(run({1, 2, kInfinity}, {}), "target of row 2");
