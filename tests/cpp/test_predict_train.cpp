@@ -172,6 +172,39 @@ TEST(PredictTrain, StaysFiniteAtTheEndsOfTheRange) {
   }
 }
 
+// Goal: a fused multiply-add cannot change a score. Method: the scale of leaves is a float, so that
+// its product with any sum of leaves is exact in double; its 16 bits are used in full.
+TEST(PredictTrain, RoundsLeavesAtAScaleThatMultipliesExactly) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Table table = invent(seed, 100, 2, [](std::span<const float> x, SplitMix64& random) {
+      return x[0] + normal(random);
+    });
+    const Forest forest = train(table, {}).outputs[0];
+    EXPECT_EQ(double{static_cast<float>(forest.leaf_scale)}, forest.leaf_scale) << seed;
+    int largest = 0;
+    for (const ObliviousTree& tree : forest.trees) {
+      for (const std::int16_t leaf : tree.leaves) {
+        largest = std::max(largest, std::abs(int{leaf}));
+      }
+    }
+    EXPECT_GE(largest, 32'766) << seed;
+  }
+}
+
+// Goal: a row of tiny weight beside a heavy one neither rules nor disappears from its leaf's mean.
+// Method: two steps, one in rows of a millionth of the weight of the others.
+TEST(PredictTrain, TakesWeightsOfAnyRange) {
+  const Table table{1, {1, 1, 2, 2, 3, 3}, {0, 0, 50, 50, -50, -50}};
+  const std::vector<float> weights{1e-6F, 1e-6F, 1, 1, 1, 1};
+  for (const Loss loss : {Loss::Squared, Loss::Quantile}) {
+    TrainOptions options = plain(20, 2);
+    options.loss = loss;
+    const ForestModel model = train(table, options, weights);
+    EXPECT_NEAR(score(model, table.row(2)), 50, 0.1);
+    EXPECT_NEAR(score(model, table.row(4)), -50, 0.1);
+  }
+}
+
 // Goal: equal input gives equal forests, another seed another one. Method: sampling of rows and
 // features, trained twice, and once more with another seed.
 TEST(PredictTrain, IsDeterministic) {
