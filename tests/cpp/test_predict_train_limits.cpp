@@ -31,12 +31,13 @@ TEST(PredictBins, SeparatesFewValues) {
   EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{3, 1, 0, 2, 1}));
 }
 
-// Goal: a border separates two neighbouring floats too. Method: the two around 1.
+// Goal: a border separates neighbouring floats too. Method: three from 1 on, so that the middle of
+// one pair rounds down, that of the other up.
 TEST(PredictBins, SeparatesNeighbours) {
   const float next = std::nextafter(1.0F, 2.0F);
-  const std::vector<float> values{1, next};
+  const std::vector<float> values{1, next, std::nextafter(next, 2.0F)};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{1, 2}));
+  EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{1, 2, 3}));
 }
 
 // Goal: the ends of float's range make no infinite border. Method: both ends.
