@@ -42,7 +42,9 @@ def invent(seed: int, row_count: int) -> tuple[Floats, Floats]:
     rows[:, FEATURE_COUNT // 2 :] = np.round(rows[:, FEATURE_COUNT // 2 :] * 3)
     rows[random.random(rows.shape) < 0.05] = np.nan
     x = np.nan_to_num(rows)
-    target = x[:, 0] + np.sin(3 * x[:, 1]) + x[:, 2] * x[:, 3] + (x[:, 4] > 0.3) + 0.3 * x[:, 20]
+    target = (
+        x[:, 0] + np.sin(3 * x[:, 1]) + (1 + x[:, 2]) * x[:, 3] + (x[:, 4] > 0.3) + 0.3 * x[:, 20]
+    )
     noise = (0.2 + 0.3 * np.abs(x[:, 5])) * random.normal(size=row_count)
     return rows, (target + noise).astype(np.float32)
 

@@ -60,6 +60,19 @@ std::vector<float> choose_borders(std::vector<float>& values, std::size_t max_bo
   return borders;
 }
 
+/// Missing values sit on one side of every border, with some of the others. One that no value is
+/// above can part them from all others; it takes the place of another one.
+std::vector<float> feature_borders(std::vector<float>& values, bool has_missing,
+                                   std::size_t max_border_count) {
+  const bool is_parting = has_missing && !values.empty() && max_border_count > 1;
+  std::vector<float> borders = choose_borders(values, max_border_count - (is_parting ? 1 : 0));
+  // It separates nothing from a largest value that is as large as floats can be.
+  if (is_parting && (borders.empty() || borders.back() < std::numeric_limits<float>::max())) {
+    borders.push_back(std::numeric_limits<float>::max());
+  }
+  return borders;
+}
+
 /// 0 for a missing value, else 1 + the count of borders below it.
 std::uint8_t bin_of(float value, const std::vector<float>& borders) {
   if (std::isnan(value)) {
@@ -135,7 +148,8 @@ BinnedFeatures bin_features(std::span<const float> features, std::size_t feature
         values.push_back(value);
       }
     }
-    binned.borders.push_back(choose_borders(values, max_border_count));
+    binned.borders.push_back(feature_borders(values, values.size() < sampled_rows.size(),
+                                             max_border_count));
     binned.bins.emplace_back(binned.row_count);
   }
   bin_rows(features, binned);

@@ -56,6 +56,18 @@ TEST(PredictTrain, LearnsWhereMissingValuesBelong) {
   }
 }
 
+// Goal: missing values can be told from all others at once. Method: targets that only depend on
+// whether the value is there; one level must do, and a huge value is not taken for a missing one.
+TEST(PredictTrain, TellsMissingValuesFromAllOthers) {
+  const Table table{1, {1, 2, 3, kMissing, kMissing}, {10, 10, 10, 70, 70}};
+  const ForestModel model = train(table, plain(1, 1));
+  for (std::size_t row = 0; row < table.row_count(); ++row) {
+    EXPECT_NEAR(score(model, table.row(row)), table.targets[row], 1e-2) << row;
+  }
+  const std::vector<float> huge{std::numeric_limits<float>::max()};
+  EXPECT_NEAR(score(model, huge), 10, 1e-2);
+}
+
 // Goal: the second level looks at the leaves that the first one made, at the smaller and at the
 // larger. Method: one feature divides few rows from many; in the few another feature matters much,
 // in the many a third one a little, and the other way round.

@@ -10,6 +10,7 @@ namespace finops::predict {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr float kMost = std::numeric_limits<float>::max();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 template <class Call>
@@ -27,8 +28,12 @@ void expect_refused(const Call& call, const std::string& word) {
 TEST(PredictBins, SeparatesFewValues) {
   const std::vector<float> values{3, 1, kMissing, 2, 1};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  EXPECT_EQ(binned.borders[0], (std::vector<float>{1.5F, 2.5F}));
+  EXPECT_EQ(binned.borders[0], (std::vector<float>{1.5F, 2.5F, kMost}));
   EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{3, 1, 0, 2, 1}));
+  // With one border only, it is for the values.
+  EXPECT_EQ(bin_features(values, 1, 1).borders[0].size(), 1U);
+  EXPECT_LT(bin_features(values, 1, 1).borders[0][0], 3.0F);
+  EXPECT_LE(bin_features(values, 1, 2).borders[0].size(), 2U);
 }
 
 // Goal: a border separates neighbouring floats too. Method: three from 1 on, so that the middle of
@@ -42,8 +47,7 @@ TEST(PredictBins, SeparatesNeighbours) {
 
 // Goal: the ends of float's range make no infinite border. Method: both ends.
 TEST(PredictBins, SeparatesTheEndsOfTheRange) {
-  const float most = std::numeric_limits<float>::max();
-  const std::vector<float> values{-most, most};
+  const std::vector<float> values{-kMost, kMost};
   EXPECT_EQ(bin_features(values, 1, 1).borders[0], (std::vector<float>{0}));
 }
 

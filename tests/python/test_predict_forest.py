@@ -38,7 +38,7 @@ def step_model() -> _core.ForestModel:
 def test_a_step_is_learned() -> None:
     model = step_model()
     assert model.feature_names == ["a", "b"]
-    assert model.borders == [[1.5, 2.5, 3.5], [6.0, 7.5]]
+    assert model.borders == [[1.5, 2.5, 3.5], [6.0, 7.5, float(np.finfo(np.float32).max)]]
     assert [(forest.name, forest.tree_count) for forest in model.outputs] == [("mean", 1)]
     assert model.outputs[0].base == 20
     for row, target in zip(ROWS.tolist(), TARGETS.tolist(), strict=True):
