@@ -53,7 +53,8 @@ BinnedFeatures bin(const py::buffer& features, std::size_t max_border_count) {
 
 // The options are a copy: another thread may change the caller's meanwhile.
 Forest train(const BinnedFeatures& features, const py::buffer& targets,
-             const std::optional<py::buffer>& weights, const TrainOptions options,
+             const std::optional<py::buffer>& weights,
+             TrainOptions options,  // NOLINT(performance-unnecessary-value-param)
              const std::string& name) {
   const py::buffer_info target_info = targets.request();
   const std::span<const float> target_values = floats_of(target_info, 1, "targets");

@@ -60,6 +60,19 @@ std::vector<float> choose_borders(std::vector<float>& values, std::size_t max_bo
   return borders;
 }
 
+/// Missing values sit on one side of every border, with some of the others. One that no value is
+/// above can part them from all others; it takes the place of another one.
+std::vector<float> feature_borders(std::vector<float>& values, bool has_missing,
+                                   std::size_t max_border_count) {
+  const bool is_parting = has_missing && !values.empty() && max_border_count > 1;
+  std::vector<float> borders = choose_borders(values, max_border_count - (is_parting ? 1 : 0));
+  // It separates nothing from a largest value that is as large as floats can be.
+  if (is_parting && (borders.empty() || borders.back() < std::numeric_limits<float>::max())) {
+    borders.push_back(std::numeric_limits<float>::max());
+  }
+  return borders;
+}
+
 /// 0 for a missing value, else 1 + the count of borders below it.
 std::uint8_t bin_of(float value, const std::vector<float>& borders) {
   if (std::isnan(value)) {
@@ -73,6 +86,22 @@ std::uint8_t bin_of(float value, const std::vector<float>& borders) {
     count -= half;
   }
   return static_cast<std::uint8_t>(1 + (first - borders.data()));
+}
+
+/// Blocks of rows stay in the cache while they are read once for each feature.
+void bin_rows(std::span<const float> features, BinnedFeatures& binned) {
+  constexpr std::size_t kBlockRowCount = 256;
+  const std::size_t feature_count = binned.borders.size();
+  for (std::size_t first = 0; first < binned.row_count; first += kBlockRowCount) {
+    const std::size_t last = std::min(binned.row_count, first + kBlockRowCount);
+    for (std::size_t feature = 0; feature < feature_count; ++feature) {
+      const std::vector<float>& borders = binned.borders[feature];
+      std::uint8_t* bins = binned.bins[feature].data();
+      for (std::size_t row = first; row < last; ++row) {
+        bins[row] = bin_of(features[row * feature_count + feature], borders);
+      }
+    }
+  }
 }
 
 void check_input(std::span<const float> features, std::size_t feature_count,
@@ -119,12 +148,11 @@ BinnedFeatures bin_features(std::span<const float> features, std::size_t feature
         values.push_back(value);
       }
     }
-    binned.borders.push_back(choose_borders(values, max_border_count));
-    std::vector<std::uint8_t>& bins = binned.bins.emplace_back(binned.row_count);
-    for (std::size_t row = 0; row < binned.row_count; ++row) {
-      bins[row] = bin_of(features[row * feature_count + feature], binned.borders.back());
-    }
+    binned.borders.push_back(feature_borders(values, values.size() < sampled_rows.size(),
+                                             max_border_count));
+    binned.bins.emplace_back(binned.row_count);
   }
+  bin_rows(features, binned);
   return binned;
 }
 

@@ -212,18 +212,18 @@ class ModelEvents : public Events {
       refuse("has more than " + std::to_string(most) + " " + what + where());
     }
   }
-  [[nodiscard]] const std::string& checked_name(const std::string& name) const {
+  [[nodiscard]] static std::string checked_name(std::string& name) {
     if (name.size() > kMaxModelNameBytes) {
       refuse("has a text of " + std::to_string(name.size()) + " bytes; at most " +
              std::to_string(kMaxModelNameBytes) + " are read");
     }
-    return name;
+    return std::move(name);
   }
 
-  template <std::size_t kCount>
+  template <std::size_t Count>
   std::string_view find_field(const std::string& name,
-                              const std::array<std::string_view, kCount>& fields, unsigned& seen) {
-    for (std::size_t i = 0; i < kCount; ++i) {
+                              const std::array<std::string_view, Count>& fields, unsigned& seen) {
+    for (std::size_t i = 0; i < Count; ++i) {
       if (fields[i] == name) {
         if ((seen >> i & 1U) != 0) {
           refuse("has the field '" + name + "' twice in one object");
@@ -234,9 +234,9 @@ class ModelEvents : public Events {
     }
     refuse("has a field of unknown name after the field '" + std::string(field_) + "'" + where());
   }
-  template <std::size_t kCount>
-  void require_all(unsigned seen, const std::array<std::string_view, kCount>& fields) const {
-    for (std::size_t i = 0; i < kCount; ++i) {
+  template <std::size_t Count>
+  void require_all(unsigned seen, const std::array<std::string_view, Count>& fields) const {
+    for (std::size_t i = 0; i < Count; ++i) {
       if ((seen >> i & 1U) == 0) {
         refuse("lacks the field '" + std::string(fields[i]) + "'" + where());
       }

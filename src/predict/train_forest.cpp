@@ -91,6 +91,7 @@ double base_of(const TrainOptions& options, std::span<const float> targets,
                std::span<const float> weights, std::span<const std::uint32_t> rows) {
   if (options.loss == Loss::Quantile) {
     std::vector<float> values;
+    values.reserve(rows.size());
     for (const std::uint32_t row : rows) {
       values.push_back(targets[row]);
     }
@@ -191,11 +192,13 @@ class Booster {
     LeafFit fit = fit_leaves(options_, residuals_, weights_, grower_.leaves());
     if (!options_.monotone.empty()) {
       std::vector<std::int8_t> directions;
+      directions.reserve(tree.splits.size());
       for (const Split& split : tree.splits) {
         directions.push_back(options_.monotone[split.feature_index]);
       }
       order_leaves(directions, fit);
     }
+    tree.leaves.reserve(fit.values.size());
     for (const double value : fit.values) {
       tree.leaves.push_back(options_.learning_rate * value);
     }

@@ -2,6 +2,7 @@
 #include "predict/train_forest_histogram.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -26,6 +27,29 @@ CellBits share_bits(std::size_t row_count, bool is_weighted, bool is_quantile) {
   // A quantile's gradient is the row's weight or 0.
   const unsigned gradient = is_quantile ? weight : std::min(kMostGradientBits, spare - weight);
   return {weight, gradient, 64 - count_bits - weight};
+}
+
+// Rows of one bin follow each other, and every addition waits for the one before in its bin; those
+// of several columns do not wait for each other.
+constexpr std::size_t kColumnsAtOnce = 4;
+
+template <std::size_t Count>
+void add_columns(const BinLayout& layout, const std::uint8_t* columns,
+                 std::span<const std::uint32_t> rows, const Cell* cells, Cell* histogram) {
+  std::array<const std::uint8_t*, Count> bins{};
+  std::array<Cell*, Count> targets{};
+  for (std::size_t k = 0; k < Count; ++k) {
+    const BinLayout::Column& column = layout.columns[columns[k]];
+    bins[k] = column.bins;
+    targets[k] = histogram + column.offset;
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::uint32_t row = rows[i];
+    const Cell cell = cells[i];
+    for (std::size_t k = 0; k < Count; ++k) {
+      targets[k][bins[k][row]] += cell;
+    }
+  }
 }
 
 }  // namespace
@@ -85,13 +109,12 @@ BinLayout make_bin_layout(const BinnedFeatures& features) {
 
 void add_rows(const BinLayout& layout, std::span<const std::uint8_t> columns,
               std::span<const std::uint32_t> rows, const Cell* cells, Cell* histogram) {
-  for (const std::uint8_t index : columns) {
-    const BinLayout::Column& column = layout.columns[index];
-    const std::uint8_t* bins = column.bins;
-    Cell* target = histogram + column.offset;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      target[bins[rows[i]]] += cells[i];
-    }
+  std::size_t first = 0;
+  for (; first + kColumnsAtOnce <= columns.size(); first += kColumnsAtOnce) {
+    add_columns<kColumnsAtOnce>(layout, columns.data() + first, rows, cells, histogram);
+  }
+  for (; first < columns.size(); ++first) {
+    add_columns<1>(layout, columns.data() + first, rows, cells, histogram);
   }
 }
 

@@ -144,10 +144,8 @@ Forest round_forest(const std::vector<GrownTree>& trees, double base) {
     }
   }
   constexpr double kTopLeaf = std::numeric_limits<std::int16_t>::max();
-  auto scale = static_cast<float>(largest / kTopLeaf);
-  if (double{scale} * kTopLeaf < largest) {
-    scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
-  }
+  // Should the float be the smaller one, the largest leaf still rounds to the top.
+  const auto scale = static_cast<float>(largest / kTopLeaf);
   Forest forest;
   forest.base = base;
   if (scale < std::numeric_limits<float>::min()) {

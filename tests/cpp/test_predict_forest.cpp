@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <numeric>
 
 #include "finops/base/error.hpp"
 #include "predict_forest_support.hpp"
@@ -88,10 +89,8 @@ TEST(PredictForest, HoldsItsLimits) {
   const auto grown = [](std::size_t features, std::size_t borders, std::size_t trees,
                         std::size_t outputs, std::size_t depth) {
     ForestModel model;
-    std::vector<float> values;
-    for (std::size_t i = 0; i < borders; ++i) {
-      values.push_back(static_cast<float>(i));
-    }
+    std::vector<float> values(borders);
+    std::iota(values.begin(), values.end(), 0.0F);
     for (std::size_t i = 0; i < features; ++i) {
       model.feature_names.push_back("f");
       model.borders.push_back(values);

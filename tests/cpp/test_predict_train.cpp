@@ -50,7 +50,65 @@ TEST(PredictTrain, LearnsWhereMissingValuesBelong) {
         1, {1, 2, 3, 4, kMissing, kMissing}, {10, 10, 30, 30, missing_target, missing_target}};
     const ForestModel model = train(table, plain(1, 1));
     EXPECT_EQ(model.outputs[0].trees[0].splits[0].is_missing_high, missing_target == 30.0F);
-    EXPECT_NEAR(score(model, table.row(4)), missing_target, 1e-3);
+    for (std::size_t row = 0; row < table.row_count(); ++row) {
+      EXPECT_NEAR(score(model, table.row(row)), table.targets[row], 1e-3) << row;
+    }
+  }
+}
+
+// Goal: missing values can be told from all others at once. Method: targets that only depend on
+// whether the value is there; one level must do, and a huge value is not taken for a missing one.
+TEST(PredictTrain, TellsMissingValuesFromAllOthers) {
+  const Table table{1, {1, 2, 3, kMissing, kMissing}, {10, 10, 10, 70, 70}};
+  const ForestModel model = train(table, plain(1, 1));
+  for (std::size_t row = 0; row < table.row_count(); ++row) {
+    EXPECT_NEAR(score(model, table.row(row)), table.targets[row], 1e-2) << row;
+  }
+  const std::vector<float> huge{std::numeric_limits<float>::max()};
+  EXPECT_NEAR(score(model, huge), 10, 1e-2);
+}
+
+// Goal: the second level looks at the leaves that the first one made, at the smaller and at the
+// larger. Method: one feature divides few rows from many; in the few another feature matters much,
+// in the many a third one a little, and the other way round.
+TEST(PredictTrain, LooksIntoBothHalvesOfALevel) {
+  for (const bool is_much_in_few : {true, false}) {
+    for (const bool are_few_high : {true, false}) {
+      Table table{3, {}, {}};
+      for (int i = 0; i < 24; ++i) {
+        const bool is_few = i < 8;
+        const bool second = i % 2 == 1;
+        const bool third = i % 4 >= 2;
+        const float few = 1000.0F + (second ? (is_much_in_few ? 90.0F : 9.0F) : 0.0F);
+        const float many = third ? (is_much_in_few ? 9.0F : 90.0F) : 0.0F;
+        table.features.insert(table.features.end(), {is_few == are_few_high ? 1.0F : 0.0F,
+                                                     second ? 1.0F : 0.0F, third ? 1.0F : 0.0F});
+        table.targets.push_back(is_few ? few : many);
+      }
+      const Forest forest = train(table, plain(1, 2)).outputs[0];
+      ASSERT_EQ(forest.trees[0].splits.size(), 2U);
+      EXPECT_EQ(forest.trees[0].splits[0].feature_index, 0);
+      EXPECT_EQ(forest.trees[0].splits[1].feature_index, is_much_in_few ? 1 : 2) << are_few_high;
+    }
+  }
+}
+
+// Goal: weights decide which question is asked. Method: one feature explains four rows, another one
+// the other four; the weight of the first four is raised.
+TEST(PredictTrain, AsksWhatHelpsTheHeavyRows) {
+  const Table table{
+      2, {0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 1, 1, 1}, {-10, 10, -10, 10, -11, -11, 11, 11}};
+  for (const Loss loss : {Loss::Squared, Loss::Quantile}) {
+    TrainOptions options = plain(1, 1);
+    options.loss = loss;
+    options.quantile = 0.55;  // of these targets the median is no middle
+    const auto first_feature = [&](std::span<const float> weights) {
+      return train(table, options, weights).outputs[0].trees[0].splits[0].feature_index;
+    };
+    const std::vector<float> heavy_first{3, 3, 3, 3, 1, 1, 1, 1};
+    const std::vector<float> heavy_last{1, 1, 1, 1, 3, 3, 3, 3};
+    EXPECT_EQ(first_feature(heavy_first), 0);
+    EXPECT_EQ(first_feature(heavy_last), 1);
   }
 }
 
@@ -169,6 +227,39 @@ TEST(PredictTrain, StaysFiniteAtTheEndsOfTheRange) {
     const float low = score(train(table, plain(5, 2)), table.row(0));
     EXPECT_TRUE(std::isfinite(low)) << size;
     EXPECT_GE(low, -1.001F * size);
+  }
+}
+
+// Goal: a fused multiply-add cannot change a score. Method: the scale of leaves is a float, so that
+// its product with any sum of leaves is exact in double; its 16 bits are used in full.
+TEST(PredictTrain, RoundsLeavesAtAScaleThatMultipliesExactly) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Table table = invent(seed, 100, 2, [](std::span<const float> x, SplitMix64& random) {
+      return x[0] + normal(random);
+    });
+    const Forest forest = train(table, {}).outputs[0];
+    EXPECT_EQ(double{static_cast<float>(forest.leaf_scale)}, forest.leaf_scale) << seed;
+    int largest = 0;
+    for (const ObliviousTree& tree : forest.trees) {
+      for (const std::int16_t leaf : tree.leaves) {
+        largest = std::max(largest, std::abs(int{leaf}));
+      }
+    }
+    EXPECT_GE(largest, 32'766) << seed;
+  }
+}
+
+// Goal: a row of tiny weight beside a heavy one neither rules nor disappears from its leaf's mean.
+// Method: two steps, one in rows of a millionth of the weight of the others.
+TEST(PredictTrain, TakesWeightsOfAnyRange) {
+  const Table table{1, {1, 1, 2, 2, 3, 3}, {0, 0, 50, 50, -50, -50}};
+  const std::vector<float> weights{1e-6F, 1e-6F, 1, 1, 1, 1};
+  for (const Loss loss : {Loss::Squared, Loss::Quantile}) {
+    TrainOptions options = plain(20, 2);
+    options.loss = loss;
+    const ForestModel model = train(table, options, weights);
+    EXPECT_NEAR(score(model, table.row(2)), 50, 0.1);
+    EXPECT_NEAR(score(model, table.row(4)), -50, 0.1);
   }
 }
 

@@ -9,10 +9,12 @@
 namespace finops::predict {
 namespace {
 
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr float kMost = std::numeric_limits<float>::max();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 template <class Call>
-void expect_refused(Call call, const std::string& word) {
+void expect_refused(const Call& call, const std::string& word) {
   try {
     call();
     ADD_FAILURE() << "accepted, but should be refused for: " << word;
@@ -26,22 +28,26 @@ void expect_refused(Call call, const std::string& word) {
 TEST(PredictBins, SeparatesFewValues) {
   const std::vector<float> values{3, 1, kMissing, 2, 1};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  EXPECT_EQ(binned.borders[0], (std::vector<float>{1.5F, 2.5F}));
+  EXPECT_EQ(binned.borders[0], (std::vector<float>{1.5F, 2.5F, kMost}));
   EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{3, 1, 0, 2, 1}));
+  // With one border only, it is for the values.
+  EXPECT_EQ(bin_features(values, 1, 1).borders[0].size(), 1U);
+  EXPECT_LT(bin_features(values, 1, 1).borders[0][0], 3.0F);
+  EXPECT_LE(bin_features(values, 1, 2).borders[0].size(), 2U);
 }
 
-// Goal: a border separates two neighbouring floats too. Method: the two around 1.
+// Goal: a border separates neighbouring floats too. Method: three from 1 on, so that the middle of
+// one pair rounds down, that of the other up.
 TEST(PredictBins, SeparatesNeighbours) {
   const float next = std::nextafter(1.0F, 2.0F);
-  const std::vector<float> values{1, next};
+  const std::vector<float> values{1, next, std::nextafter(next, 2.0F)};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{1, 2}));
+  EXPECT_EQ(binned.bins[0], (std::vector<std::uint8_t>{1, 2, 3}));
 }
 
 // Goal: the ends of float's range make no infinite border. Method: both ends.
 TEST(PredictBins, SeparatesTheEndsOfTheRange) {
-  const float most = std::numeric_limits<float>::max();
-  const std::vector<float> values{-most, most};
+  const std::vector<float> values{-kMost, kMost};
   EXPECT_EQ(bin_features(values, 1, 1).borders[0], (std::vector<float>{0}));
 }
 
@@ -50,6 +56,7 @@ TEST(PredictBins, SeparatesTheEndsOfTheRange) {
 TEST(PredictBins, SharesBordersByQuantiles) {
   SplitMix64 random(1);
   std::vector<float> values;
+  values.reserve(100'000);
   for (int i = 0; i < 100'000; ++i) {
     values.push_back(i % 3 == 0 ? 0.5F : uniform(random));
   }
@@ -110,15 +117,15 @@ TEST(PredictTrainLimits, RefusesOptionsOutOfRange) {
   expect_refused(run([](O& o) { o.depth = 7; }), "depth");
   expect_refused(run([](O& o) { o.learning_rate = 0; }), "learning_rate");
   expect_refused(run([](O& o) { o.learning_rate = 1.01; }), "learning_rate");
-  expect_refused(run([](O& o) { o.learning_rate = double{kMissing}; }), "learning_rate");
+  expect_refused(run([](O& o) { o.learning_rate = kNan; }), "learning_rate");
   expect_refused(run([](O& o) { o.leaf_shrinkage = -1; }), "leaf_shrinkage");
-  expect_refused(run([](O& o) { o.leaf_shrinkage = double{kInfinity}; }), "leaf_shrinkage");
+  expect_refused(run([](O& o) { o.leaf_shrinkage = HUGE_VAL; }), "leaf_shrinkage");
   expect_refused(run([](O& o) { o.row_sample_ratio = 0; }), "row_sample_ratio");
   expect_refused(run([](O& o) { o.row_sample_ratio = 1.1; }), "row_sample_ratio");
   expect_refused(run([](O& o) { o.feature_sample_ratio = 0; }), "feature_sample_ratio");
   expect_refused(run([](O& o) { o.monotone = {1, 1}; }), "2 monotone");
   expect_refused(run([](O& o) { o.monotone = {2}; }), "monotone");
-  for (const double quantile : {0.0, 1.0, -0.1, double{kMissing}}) {
+  for (const double quantile : {0.0, 1.0, -0.1, kNan}) {
     expect_refused(run([&](O& o) {
                      o.loss = Loss::Quantile;
                      o.quantile = quantile;
@@ -134,8 +141,8 @@ TEST(PredictTrainLimits, RefusesOptionsOutOfRange) {
 TEST(PredictTrainLimits, RefusesBadNumbers) {
   const std::vector<float> values{1, 2, 3};
   const BinnedFeatures binned = bin_features(values, 1, 126);
-  const auto run = [&](std::vector<float> targets, std::vector<float> weights) {
-    return [&, targets, weights] { (void)train_forest(binned, targets, weights, {}); };
+  const auto run = [&](const std::vector<float>& targets, const std::vector<float>& weights) {
+    return [&binned, targets, weights] { (void)train_forest(binned, targets, weights, {}); };
   };
   expect_refused(run({1, kMissing, 3}, {}), "target of row 1");
   expect_refused(run({1, 2, kInfinity}, {}), "target of row 2");

@@ -110,6 +110,7 @@ TEST(PredictTrainMonotone, OrdersAllLevelsAtOnce) {
     SplitMix64 random(seed);
     LeafFit fit;
     std::vector<std::int8_t> directions;
+    directions.reserve(6);
     for (int level = 0; level < 6; ++level) {
       directions.push_back(static_cast<std::int8_t>(1 - static_cast<int>(random.below(3))));
     }

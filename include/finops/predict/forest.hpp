@@ -56,7 +56,6 @@ void check_model(const ForestModel& model);
 
 /// The reference: one row, all outputs. `features`: [feature_names.size()], NaN is missing;
 /// `outputs`: [model.outputs.size()]. The formula is float(base + leaf_scale * sum), in double.
-void score_row(const ForestModel& model, std::span<const float> features,
-               std::span<float> outputs);
+void score_row(const ForestModel& model, std::span<const float> features, std::span<float> outputs);
 
 }  // namespace finops::predict

@@ -45,8 +45,9 @@ struct BinnedFeatures {
 };
 
 /// Chooses at most `max_border_count` borders for each feature, by quantiles of its values, and
-/// bins. `features`: [row_count x feature_count], row-major; NaN is missing, +-infinity is
-/// refused (Error(InvalidArgument) with row and feature).
+/// bins. Where values are missing, the last border is the largest float: only they can be above it.
+/// `features`: [row_count x feature_count], row-major; NaN is missing, +-infinity is refused
+/// (Error(InvalidArgument) with row and feature).
 [[nodiscard]] BinnedFeatures bin_features(std::span<const float> features,
                                           std::size_t feature_count, std::size_t max_border_count);
 
