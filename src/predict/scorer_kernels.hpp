@@ -85,6 +85,7 @@ struct Kernels {
   void (*quantise)(const PackedModel& model, const float* rows, std::size_t row_stride,
                    std::size_t block_count, std::uint8_t* planes);
   /// `sums`: [block_count x kBlockRows], without offset_sum. `block_count`: 1 to 4.
+  /// `sums` here and in sum_pairs: 64-byte aligned.
   void (*sum_leaves)(const PackedForest& forest, const std::uint8_t* planes,
                      std::size_t block_count, std::int32_t* sums);
   /// outputs[row * stride] = float(base + leaf_scale * (offset_sum + sums[row])).
