@@ -27,9 +27,9 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m512* v
     const float* row = rows + i * row_stride;
     const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)),
                                             _mm_loadu_ps(row + 4 * row_stride), 1);
-    const __m256 high = _mm256_insertf128_ps(
-        _mm256_castps128_ps256(_mm_loadu_ps(row + 8 * row_stride)),
-        _mm_loadu_ps(row + 12 * row_stride), 1);
+    const __m256 high =
+        _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row + 8 * row_stride)),
+                             _mm_loadu_ps(row + 12 * row_stride), 1);
     joined[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
   }
   const __m512d low_01 = _mm512_castps_pd(_mm512_unpacklo_ps(joined[0], joined[1]));
@@ -89,8 +89,7 @@ inline __m512i bins_of(const PackedModel& model, std::size_t feature, const __m5
   const __m512i low_codes = _mm512_packs_epi32(codes[0], codes[1]);
   const __m512i high_codes = _mm512_packs_epi32(codes[2], codes[3]);
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i code =
-      _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low_codes, high_codes));
+  const __m512i code = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low_codes, high_codes));
   const auto* tables = reinterpret_cast<const __m128i*>(model.bin_of_code + 32 * level_count);
   const __m512i nibble = _mm512_set1_epi8(15);
   const __m512i low = _mm512_and_si512(code, nibble);
@@ -157,8 +156,9 @@ void quantise(const PackedModel& model, const float* rows, std::size_t row_strid
 // --- sums ----------------------------------------------------------------------------------------
 
 // The 32-bit sums of a block stay in memory between groups. A compiler that keeps them in registers
-// runs out of those and moves the 16-bit sums of the inner loop about instead, at a third more time:
-// hence the barrier, which is no instruction. Until reorder_sums, row 4i + k of a block is sums[16k + i].
+// runs out of those and moves the 16-bit sums of the inner loop about instead, at a third more
+// time: hence the barrier, which is no instruction. Until reorder_sums, row 4i + k of a block is
+// sums[16k + i].
 
 // Not VNNI's one instruction for both: its latency would be part of the chain from sum to sum.
 inline void add_to(std::int32_t* sums, __m512i words, __m512i which) {
@@ -217,7 +217,7 @@ inline void leaf_indexes(const std::uint8_t* level_planes, const std::uint8_t* t
     const __m512i bit = _mm512_set1_epi8(static_cast<char>(1 << level));
     FINOPS_UNROLL for (std::size_t b = 0; b < BlockCount; ++b) {
       const __m512i bins = _mm512_load_si512(plane + b * kBlockRows);
-      const __mmask64 is_above = _mm512_cmpgt_epu8_mask(bins, threshold);
+      const __mmask64 is_above = _mm512_cmplt_epu8_mask(threshold, bins);
       indexes[b] = _mm512_mask_add_epi8(indexes[b], is_above, indexes[b], bit);
     }
   }
@@ -384,7 +384,7 @@ void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* threshol
       const __m512i bins = _mm512_load_si512(plane + block * kBlockRows);
       const __m512i threshold = _mm512_set1_epi8(static_cast<char>(thresholds[level]));
       const __m512i bit = _mm512_set1_epi8(static_cast<char>(1U << (level + shift)));
-      index = _mm512_mask_add_epi8(index, _mm512_cmpgt_epu8_mask(bins, threshold), index, bit);
+      index = _mm512_mask_add_epi8(index, _mm512_cmplt_epu8_mask(threshold, bins), index, bit);
     }
     _mm512_store_si512(indexes + block * kBlockRows, index);
   }
