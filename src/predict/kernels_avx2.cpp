@@ -278,25 +278,58 @@ std::uint8_t bin_of(const PackedModel& model, std::size_t feature, float value) 
   return static_cast<std::uint8_t>(low);
 }
 
-void score_one(const PackedModel& model, const float* row, float* outputs) {
-  std::uint8_t bins[kMaxPlaneCount];
+void bin_row(const PackedModel& model, const float* row, std::uint8_t* bins) {
   for (std::size_t feature = 0; feature < model.feature_count; ++feature) {
     bins[feature] = bin_of(model, feature, row[feature]);
     if (const std::size_t high = model.high_planes[feature]; high != 0) {
       bins[high] = row[feature] != row[feature] ? kMissingHighBin : bins[feature];
     }
   }
+}
+
+// The row's bins at 32 planes. A shuffle knows 16 bins; what the sum makes 128 or more gives 0.
+inline __m256i bins_at(__m256i planes, const std::uint8_t* bins, std::size_t plane_count) {
+  __m256i found = _mm256_setzero_si256();
+  for (std::size_t first = 0; first < plane_count; first += 16) {
+    const __m256i within = _mm256_sub_epi8(planes, _mm256_set1_epi8(static_cast<char>(first)));
+    const __m256i index = _mm256_adds_epu8(within, _mm256_set1_epi8(112));
+    found = _mm256_or_si256(found, _mm256_shuffle_epi8(broadcast_leaves(bins + first), index));
+  }
+  return found;
+}
+
+// Lanes are trees: the index of 64 of them, of one row.
+inline void lane_indexes(const PackedForest& forest, std::size_t first_tree,
+                         const std::uint8_t* bins, std::size_t plane_count, std::uint8_t* indexes) {
+  const std::uint8_t* lane_planes = forest.lane_planes + first_tree * kLevelCount;
+  const std::uint8_t* lane_thresholds = forest.lane_thresholds + first_tree * kLevelCount;
+  for (std::size_t half = 0; half < kBlockRows; half += kHalf) {
+    __m256i index = _mm256_setzero_si256();
+    FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
+      const std::size_t at = level * kBlockRows + half;
+      const __m256i found = bins_at(load(lane_planes + at), bins, plane_count);
+      const __m256i answer = _mm256_cmpgt_epi8(found, load(lane_thresholds + at));
+      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1 << level));
+      index = _mm256_or_si256(index, _mm256_and_si256(answer, bit));
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(indexes + half), index);
+  }
+}
+
+void score_one(const PackedModel& model, const float* row, float* outputs) {
+  alignas(64) std::uint8_t bins[kMaxPlaneCount];
+  alignas(64) std::uint8_t indexes[kBlockRows];
+  bin_row(model, row, bins);
   for (std::size_t output = 0; output < model.output_count; ++output) {
     const PackedForest& forest = model.outputs[output];
     std::uint32_t sum = 0;
-    for (std::size_t tree = 0; tree < forest.tree_count; ++tree) {
-      const std::uint8_t* planes = forest.planes + tree * kLevelStride;
-      const std::uint8_t* thresholds = forest.thresholds + tree * kLevelStride;
-      std::size_t index = 0;
-      FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-        index |= static_cast<std::size_t>(bins[planes[level]] > thresholds[level]) << level;
+    for (std::size_t tree = 0; tree < forest.tree_count; tree += kBlockRows) {
+      lane_indexes(forest, tree, bins, model.plane_count, indexes);
+      const std::size_t left = forest.tree_count - tree;
+      const std::int16_t* leaves = forest.leaves + tree * kLeafCount;
+      for (std::size_t i = 0; i < (left < kBlockRows ? left : kBlockRows); ++i) {
+        sum += static_cast<std::uint32_t>(std::int32_t{leaves[i * kLeafCount + indexes[i]]});
       }
-      sum += static_cast<std::uint32_t>(std::int32_t{forest.leaves[tree * kLeafCount + index]});
     }
     outputs[output] = finished(forest, sum);
   }

@@ -318,38 +318,41 @@ inline void bin_row(const PackedModel& model, const float* row, std::uint8_t* bi
   }
 }
 
+// The row's bins at 64 planes.
+inline __m512i bins_at(__m512i planes, const std::uint8_t* bins, std::size_t plane_count) {
+#if defined(__AVX512VBMI__)
+  const __m512i low_bins = _mm512_load_si512(bins);
+  return plane_count <= kBlockRows
+             ? _mm512_permutexvar_epi8(planes, low_bins)
+             : _mm512_permutex2var_epi8(low_bins, planes, _mm512_load_si512(bins + kBlockRows));
+#else
+  // A shuffle knows 16 bins; what the sum makes 128 or more gives 0.
+  __m512i found = _mm512_setzero_si512();
+  for (std::size_t first = 0; first < plane_count; first += 16) {
+    const auto* table = reinterpret_cast<const __m128i*>(bins + first);
+    const __m512i within = _mm512_sub_epi8(planes, _mm512_set1_epi8(static_cast<char>(first)));
+    const __m512i index = _mm512_adds_epu8(within, _mm512_set1_epi8(112));
+    const __m512i part = _mm512_broadcast_i32x4(_mm_load_si128(table));
+    found = _mm512_or_si512(found, _mm512_shuffle_epi8(part, index));
+  }
+  return found;
+#endif
+}
+
 // Lanes are trees: the index of 64 of them, of one row.
 inline void lane_indexes(const PackedForest& forest, std::size_t first_tree,
                          const std::uint8_t* bins, std::size_t plane_count, std::uint8_t* indexes) {
-#if defined(__AVX512VBMI__)
   const std::uint8_t* lane_planes = forest.lane_planes + first_tree * kLevelCount;
   const std::uint8_t* lane_thresholds = forest.lane_thresholds + first_tree * kLevelCount;
-  const __m512i low_bins = _mm512_load_si512(bins);
-  const __m512i high_bins = _mm512_load_si512(bins + kBlockRows);
   __m512i index = _mm512_setzero_si512();
   FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-    const __m512i plane = _mm512_load_si512(lane_planes + level * kBlockRows);
+    const __m512i planes = _mm512_load_si512(lane_planes + level * kBlockRows);
     const __m512i threshold = _mm512_load_si512(lane_thresholds + level * kBlockRows);
-    const __m512i bin = plane_count <= kBlockRows
-                            ? _mm512_permutexvar_epi8(plane, low_bins)
-                            : _mm512_permutex2var_epi8(low_bins, plane, high_bins);
+    const __m512i found = bins_at(planes, bins, plane_count);
     const __m512i bit = _mm512_set1_epi8(static_cast<char>(1 << level));
-    index = _mm512_mask_add_epi8(index, _mm512_cmpgt_epu8_mask(bin, threshold), index, bit);
+    index = _mm512_mask_add_epi8(index, _mm512_cmplt_epu8_mask(threshold, found), index, bit);
   }
   _mm512_store_si512(indexes, index);
-#else
-  static_cast<void>(plane_count);
-  const std::size_t left = forest.tree_count - first_tree;
-  for (std::size_t i = 0; i < (left < kBlockRows ? left : kBlockRows); ++i) {
-    const std::uint8_t* planes = forest.planes + (first_tree + i) * kLevelStride;
-    const std::uint8_t* thresholds = forest.thresholds + (first_tree + i) * kLevelStride;
-    unsigned index = 0;
-    FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-      index |= static_cast<unsigned>(bins[planes[level]] > thresholds[level]) << level;
-    }
-    indexes[i] = static_cast<std::uint8_t>(index);
-  }
-#endif
 }
 
 void score_one(const PackedModel& model, const float* row, float* outputs) {
