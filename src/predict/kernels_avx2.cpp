@@ -44,7 +44,7 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m256* v
 }
 
 // The border that each value meets at a level, by its answers so far. Eight are in a register.
-template <int Level>
+template <std::size_t Level>
 inline __m256 border_at(const float* search, __m256i code) {
   if constexpr (Level == 0) {
     return _mm256_broadcast_ss(search);
@@ -59,7 +59,7 @@ inline __m256 border_at(const float* search, __m256i code) {
   }
 }
 
-template <int Level>
+template <std::size_t Level>
 inline void search_level(const float* search, const __m256* values, __m256i* codes) {
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
     const __m256 border = border_at<Level>(search, codes[i]);
@@ -114,6 +114,7 @@ inline __m256i missing_of(const __m256* values) {
 inline void prefetch_share(const float* next_rows, std::size_t first_feature) {
   const auto first_line = reinterpret_cast<std::uintptr_t>(next_rows) + 128 * first_feature;
   FINOPS_UNROLL for (std::size_t line = 0; line < 8; ++line) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it may lie past the rows, where no pointer may
     _mm_prefetch(reinterpret_cast<const char*>(first_line + 64 * line), _MM_HINT_T0);
   }
 }
@@ -337,15 +338,14 @@ void score_one(const PackedModel& model, const float* row, float* outputs) {
 
 // --- grid ----------------------------------------------------------------------------------------
 
-void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                  std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                  std::size_t block_count, std::uint8_t* indexes) {
+void index_leaves(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                  std::uint8_t* indexes) {
   for (std::size_t row = 0; row < block_count * kBlockRows; row += kHalf) {
     __m256i index = _mm256_setzero_si256();
-    for (std::size_t level = 0; level < level_count; ++level) {
-      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1U << (level + shift)));
+    for (std::size_t level = 0; level < levels.count; ++level) {
+      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1U << (level + levels.shift)));
       const __m256i answer =
-          is_above(planes + level_planes[level] * kChunkRows + row, thresholds[level]);
+          is_above(planes + levels.planes[level] * kChunkRows + row, levels.thresholds[level]);
       index = _mm256_or_si256(index, _mm256_and_si256(answer, bit));
     }
     _mm256_store_si256(reinterpret_cast<__m256i*>(indexes + row), index);

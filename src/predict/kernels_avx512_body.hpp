@@ -43,7 +43,7 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m512* v
 }
 
 // The border that each value meets at a level, by its answers so far.
-template <int Level>
+template <std::size_t Level>
 inline __m512 border_at(const float* search, __m512i code) {
   if constexpr (Level == 0) {
     return _mm512_set1_ps(search[0]);
@@ -61,7 +61,7 @@ inline __m512 border_at(const float* search, __m512i code) {
   }
 }
 
-template <int Level>
+template <std::size_t Level>
 inline void search_level(const float* search, const __m512* values, __m512i* codes) {
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
     const __m512 border = border_at<Level>(search, codes[i]);
@@ -113,6 +113,7 @@ inline __mmask64 missing_of(const __m512* values) {
 inline void prefetch_share(const float* next_rows, std::size_t first_feature) {
   const auto first_line = reinterpret_cast<std::uintptr_t>(next_rows) + 256 * first_feature;
   FINOPS_UNROLL for (std::size_t line = 0; line < 16; ++line) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it may lie past the rows, where no pointer may
     _mm_prefetch(reinterpret_cast<const char*>(first_line + 64 * line), _MM_HINT_T0);
   }
 }
@@ -377,16 +378,15 @@ void score_one(const PackedModel& model, const float* row, float* outputs) {
 
 // --- grid ----------------------------------------------------------------------------------------
 
-void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                  std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                  std::size_t block_count, std::uint8_t* indexes) {
+void index_leaves(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                  std::uint8_t* indexes) {
   for (std::size_t block = 0; block < block_count; ++block) {
     __m512i index = _mm512_setzero_si512();
-    for (std::size_t level = 0; level < level_count; ++level) {
-      const std::uint8_t* plane = planes + level_planes[level] * kChunkRows;
+    for (std::size_t level = 0; level < levels.count; ++level) {
+      const std::uint8_t* plane = planes + levels.planes[level] * kChunkRows;
       const __m512i bins = _mm512_load_si512(plane + block * kBlockRows);
-      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(thresholds[level]));
-      const __m512i bit = _mm512_set1_epi8(static_cast<char>(1U << (level + shift)));
+      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(levels.thresholds[level]));
+      const __m512i bit = _mm512_set1_epi8(static_cast<char>(1U << (level + levels.shift)));
       index = _mm512_mask_add_epi8(index, _mm512_cmplt_epu8_mask(threshold, bins), index, bit);
     }
     _mm512_store_si512(indexes + block * kBlockRows, index);

@@ -174,7 +174,7 @@ TEST(PredictScorer, ThreadCountChangesNothing) {
       invent_model(9, {.feature_count = 5, .output_count = 3, .tree_count = 1'000});
   const std::vector<float> rows = invent_rows(10, model, 20'011);
   const Scorer scorer(model);
-  std::vector<float> expected(20'011 * 3);
+  std::vector<float> expected(60'033);
   scorer.score_batch(rows, expected);
   for (const unsigned thread_count : {0U, 1U, 2U, 3U, 64U}) {
     std::vector<float> outputs(expected.size(), -1);
@@ -193,6 +193,7 @@ TEST(PredictScorer, ConcurrentCallersShareOne) {
   std::vector<std::vector<float>> outputs(4, std::vector<float>(500));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(outputs.size());
     for (std::vector<float>& target : outputs) {
       threads.emplace_back([&] { scorer.score_batch(rows, target, 2); });
     }
