@@ -20,4 +20,5 @@ PYBIND11_MODULE(_core, module) {
   bind_policy(module);
   bind_agent(module);
   bind_cost_graph(module);
+  bind_predict_scorer(module);
 }

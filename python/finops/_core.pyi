@@ -154,6 +154,12 @@ from ._core_run import (
 from ._core_run import (
     RunOptions as RunOptions,
 )
+from ._core_scorer import (
+    Scorer as Scorer,
+)
+from ._core_scorer import (
+    best_instruction_set as best_instruction_set,
+)
 
 __version__: str
 EXIT_PAUSED: int

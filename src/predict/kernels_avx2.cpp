@@ -44,7 +44,7 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m256* v
 }
 
 // The border that each value meets at a level, by its answers so far. Eight are in a register.
-template <int Level>
+template <std::size_t Level>
 inline __m256 border_at(const float* search, __m256i code) {
   if constexpr (Level == 0) {
     return _mm256_broadcast_ss(search);
@@ -59,7 +59,7 @@ inline __m256 border_at(const float* search, __m256i code) {
   }
 }
 
-template <int Level>
+template <std::size_t Level>
 inline void search_level(const float* search, const __m256* values, __m256i* codes) {
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
     const __m256 border = border_at<Level>(search, codes[i]);
@@ -109,6 +109,16 @@ inline __m256i missing_of(const __m256* values) {
   return packed_bytes(masks);
 }
 
+// Rows come in 16 bytes at a time, which no processor's own prefetching follows: each call asks for
+// its share of the next 32 rows' cache lines. Past the last row that does no harm.
+inline void prefetch_share(const float* next_rows, std::size_t first_feature) {
+  const auto first_line = reinterpret_cast<std::uintptr_t>(next_rows) + 128 * first_feature;
+  FINOPS_UNROLL for (std::size_t line = 0; line < 8; ++line) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it may lie past the rows, where no pointer may
+    _mm_prefetch(reinterpret_cast<const char*>(first_line + 64 * line), _MM_HINT_T0);
+  }
+}
+
 inline void quantise_four(const PackedModel& model, std::size_t first_feature, const float* rows,
                           std::size_t row_stride, std::uint8_t* planes) {
   __m256 values[4][4];  // [feature][8 rows]
@@ -135,9 +145,11 @@ void quantise(const PackedModel& model, const float* rows, std::size_t row_strid
   for (std::size_t first = 0; first < block_count * kBlockRows; first += kHalf) {
     const float* half_rows = rows + first * row_stride;
     for (std::size_t feature = 0; feature < last; feature += kFeatureStep) {
+      prefetch_share(half_rows + kHalf * row_stride, feature);
       quantise_four(model, feature, half_rows, row_stride, planes + first);
     }
     // The last four may overlap those before: no row is read past its end.
+    prefetch_share(half_rows + kHalf * row_stride, last);
     quantise_four(model, last, half_rows, row_stride, planes + first);
   }
 }
@@ -267,25 +279,58 @@ std::uint8_t bin_of(const PackedModel& model, std::size_t feature, float value) 
   return static_cast<std::uint8_t>(low);
 }
 
-void score_one(const PackedModel& model, const float* row, float* outputs) {
-  std::uint8_t bins[kMaxPlaneCount];
+void bin_row(const PackedModel& model, const float* row, std::uint8_t* bins) {
   for (std::size_t feature = 0; feature < model.feature_count; ++feature) {
     bins[feature] = bin_of(model, feature, row[feature]);
     if (const std::size_t high = model.high_planes[feature]; high != 0) {
       bins[high] = row[feature] != row[feature] ? kMissingHighBin : bins[feature];
     }
   }
+}
+
+// The row's bins at 32 planes. A shuffle knows 16 bins; what the sum makes 128 or more gives 0.
+inline __m256i bins_at(__m256i planes, const std::uint8_t* bins, std::size_t plane_count) {
+  __m256i found = _mm256_setzero_si256();
+  for (std::size_t first = 0; first < plane_count; first += 16) {
+    const __m256i within = _mm256_sub_epi8(planes, _mm256_set1_epi8(static_cast<char>(first)));
+    const __m256i index = _mm256_adds_epu8(within, _mm256_set1_epi8(112));
+    found = _mm256_or_si256(found, _mm256_shuffle_epi8(broadcast_leaves(bins + first), index));
+  }
+  return found;
+}
+
+// Lanes are trees: the index of 64 of them, of one row.
+inline void lane_indexes(const PackedForest& forest, std::size_t first_tree,
+                         const std::uint8_t* bins, std::size_t plane_count, std::uint8_t* indexes) {
+  const std::uint8_t* lane_planes = forest.lane_planes + first_tree * kLevelCount;
+  const std::uint8_t* lane_thresholds = forest.lane_thresholds + first_tree * kLevelCount;
+  for (std::size_t half = 0; half < kBlockRows; half += kHalf) {
+    __m256i index = _mm256_setzero_si256();
+    FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
+      const std::size_t at = level * kBlockRows + half;
+      const __m256i found = bins_at(load(lane_planes + at), bins, plane_count);
+      const __m256i answer = _mm256_cmpgt_epi8(found, load(lane_thresholds + at));
+      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1 << level));
+      index = _mm256_or_si256(index, _mm256_and_si256(answer, bit));
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(indexes + half), index);
+  }
+}
+
+void score_one(const PackedModel& model, const float* row, float* outputs) {
+  alignas(64) std::uint8_t bins[kMaxPlaneCount];
+  alignas(64) std::uint8_t indexes[kBlockRows];
+  bin_row(model, row, bins);
   for (std::size_t output = 0; output < model.output_count; ++output) {
     const PackedForest& forest = model.outputs[output];
     std::uint32_t sum = 0;
-    for (std::size_t tree = 0; tree < forest.tree_count; ++tree) {
-      const std::uint8_t* planes = forest.planes + tree * kLevelStride;
-      const std::uint8_t* thresholds = forest.thresholds + tree * kLevelStride;
-      std::size_t index = 0;
-      FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-        index |= static_cast<std::size_t>(bins[planes[level]] > thresholds[level]) << level;
+    for (std::size_t tree = 0; tree < forest.tree_count; tree += kBlockRows) {
+      lane_indexes(forest, tree, bins, model.plane_count, indexes);
+      const std::size_t left = forest.tree_count - tree;
+      const std::int16_t* leaves = forest.leaves + tree * kLeafCount;
+      for (std::size_t i = 0; i < (left < kBlockRows ? left : kBlockRows); ++i) {
+        sum += static_cast<std::uint32_t>(std::int32_t{leaves[i * kLeafCount + indexes[i]]});
       }
-      sum += static_cast<std::uint32_t>(std::int32_t{forest.leaves[tree * kLeafCount + index]});
     }
     outputs[output] = finished(forest, sum);
   }
@@ -293,15 +338,14 @@ void score_one(const PackedModel& model, const float* row, float* outputs) {
 
 // --- grid ----------------------------------------------------------------------------------------
 
-void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                  std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                  std::size_t block_count, std::uint8_t* indexes) {
+void index_leaves(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                  std::uint8_t* indexes) {
   for (std::size_t row = 0; row < block_count * kBlockRows; row += kHalf) {
     __m256i index = _mm256_setzero_si256();
-    for (std::size_t level = 0; level < level_count; ++level) {
-      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1U << (level + shift)));
+    for (std::size_t level = 0; level < levels.count; ++level) {
+      const __m256i bit = _mm256_set1_epi8(static_cast<char>(1U << (level + levels.shift)));
       const __m256i answer =
-          is_above(planes + level_planes[level] * kChunkRows + row, thresholds[level]);
+          is_above(planes + levels.planes[level] * kChunkRows + row, levels.thresholds[level]);
       index = _mm256_or_si256(index, _mm256_and_si256(answer, bit));
     }
     _mm256_store_si256(reinterpret_cast<__m256i*>(indexes + row), index);

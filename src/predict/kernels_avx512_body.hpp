@@ -1,4 +1,4 @@
-// kernels_avx512_body.hpp - the AVX-512 kernels, compiled once with and once without VBMI and VNNI.
+// kernels_avx512_body.hpp - the AVX-512 kernels, compiled once with and once without VBMI.
 //
 // Owns: what both files share. Does not own: the contract (scorer_kernels.hpp).
 // Invariant: all is in an unnamed namespace; see scorer_kernels.hpp for why.
@@ -25,10 +25,12 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m512* v
   __m512 joined[4];
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
     const float* row = rows + i * row_stride;
-    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(row));
-    x = _mm512_insertf32x4(x, _mm_loadu_ps(row + 4 * row_stride), 1);
-    x = _mm512_insertf32x4(x, _mm_loadu_ps(row + 8 * row_stride), 2);
-    joined[i] = _mm512_insertf32x4(x, _mm_loadu_ps(row + 12 * row_stride), 3);
+    const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)),
+                                            _mm_loadu_ps(row + 4 * row_stride), 1);
+    const __m256 high =
+        _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row + 8 * row_stride)),
+                             _mm_loadu_ps(row + 12 * row_stride), 1);
+    joined[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
   }
   const __m512d low_01 = _mm512_castps_pd(_mm512_unpacklo_ps(joined[0], joined[1]));
   const __m512d high_01 = _mm512_castps_pd(_mm512_unpackhi_ps(joined[0], joined[1]));
@@ -41,7 +43,7 @@ inline void load_transposed(const float* rows, std::size_t row_stride, __m512* v
 }
 
 // The border that each value meets at a level, by its answers so far.
-template <int Level>
+template <std::size_t Level>
 inline __m512 border_at(const float* search, __m512i code) {
   if constexpr (Level == 0) {
     return _mm512_set1_ps(search[0]);
@@ -59,7 +61,7 @@ inline __m512 border_at(const float* search, __m512i code) {
   }
 }
 
-template <int Level>
+template <std::size_t Level>
 inline void search_level(const float* search, const __m512* values, __m512i* codes) {
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
     const __m512 border = border_at<Level>(search, codes[i]);
@@ -83,10 +85,11 @@ inline __m512i bins_of(const PackedModel& model, std::size_t feature, const __m5
   if (level_count > 5) { search_level<5>(search, values, codes); }
   if (level_count > 6) { search_level<6>(search, values, codes); }
   // clang-format on
-  __m512i code = _mm512_castsi128_si512(_mm512_cvtepi32_epi8(codes[0]));
-  code = _mm512_inserti32x4(code, _mm512_cvtepi32_epi8(codes[1]), 1);
-  code = _mm512_inserti32x4(code, _mm512_cvtepi32_epi8(codes[2]), 2);
-  code = _mm512_inserti32x4(code, _mm512_cvtepi32_epi8(codes[3]), 3);
+  // Packing works within lanes of 128 bits: lane m has rows 4m to 4m + 3 of each of the four.
+  const __m512i low_codes = _mm512_packs_epi32(codes[0], codes[1]);
+  const __m512i high_codes = _mm512_packs_epi32(codes[2], codes[3]);
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i code = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low_codes, high_codes));
   const auto* tables = reinterpret_cast<const __m128i*>(model.bin_of_code + 32 * level_count);
   const __m512i nibble = _mm512_set1_epi8(15);
   const __m512i low = _mm512_and_si512(code, nibble);
@@ -103,6 +106,16 @@ inline __mmask64 missing_of(const __m512* values) {
     missing |= part << (16 * i);
   }
   return missing;
+}
+
+// Rows come in 16 bytes at a time, which no processor's own prefetching follows: each call asks for
+// its share of the next block's cache lines. Past the last block that does no harm.
+inline void prefetch_share(const float* next_rows, std::size_t first_feature) {
+  const auto first_line = reinterpret_cast<std::uintptr_t>(next_rows) + 256 * first_feature;
+  FINOPS_UNROLL for (std::size_t line = 0; line < 16; ++line) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it may lie past the rows, where no pointer may
+    _mm_prefetch(reinterpret_cast<const char*>(first_line + 64 * line), _MM_HINT_T0);
+  }
 }
 
 inline void quantise_four(const PackedModel& model, std::size_t first_feature, const float* rows,
@@ -132,39 +145,60 @@ void quantise(const PackedModel& model, const float* rows, std::size_t row_strid
     const float* block_rows = rows + block * kBlockRows * row_stride;
     std::uint8_t* block_planes = planes + block * kBlockRows;
     for (std::size_t feature = 0; feature < last; feature += kFeatureStep) {
+      prefetch_share(block_rows + kBlockRows * row_stride, feature);
       quantise_four(model, feature, block_rows, row_stride, block_planes);
     }
     // The last four may overlap those before: no row is read past its end.
+    prefetch_share(block_rows + kBlockRows * row_stride, last);
     quantise_four(model, last, block_rows, row_stride, block_planes);
   }
 }
 
 // --- sums ----------------------------------------------------------------------------------------
 
-// Adds the even and the odd 16-bit numbers to 32-bit sums.
-inline void widen(__m512i words, __m512i* even_sums, __m512i* odd_sums) {
-  const __m512i even = _mm512_set1_epi32(1);
-  const __m512i odd = _mm512_set1_epi32(0x10000);
-#if defined(__AVX512VNNI__)
-  *even_sums = _mm512_dpwssd_epi32(*even_sums, words, even);
-  *odd_sums = _mm512_dpwssd_epi32(*odd_sums, words, odd);
-#else
-  *even_sums = _mm512_add_epi32(*even_sums, _mm512_madd_epi16(words, even));
-  *odd_sums = _mm512_add_epi32(*odd_sums, _mm512_madd_epi16(words, odd));
-#endif
+// The 32-bit sums of a block stay in memory between groups. A compiler that keeps them in registers
+// runs out of those and moves the 16-bit sums of the inner loop about instead, at a third more
+// time: hence the barrier, which is no instruction. Until reorder_sums, row 4i + k of a block is
+// sums[16k + i].
+
+// Not VNNI's one instruction for both: its latency would be part of the chain from sum to sum.
+inline void add_to(std::int32_t* sums, __m512i words, __m512i which) {
+  const __m512i wide = _mm512_madd_epi16(words, which);
+  _mm512_store_si512(sums, _mm512_add_epi32(_mm512_load_si512(sums), wide));
 }
 
-// Register i has rows i, i + 4, i + 8...: the four are written in the rows' order.
-inline void store_sums(const __m512i* sums, std::int32_t* target) {
-  const __m512i low_01 = _mm512_unpacklo_epi32(sums[0], sums[1]);
-  const __m512i high_01 = _mm512_unpackhi_epi32(sums[0], sums[1]);
-  const __m512i low_23 = _mm512_unpacklo_epi32(sums[2], sums[3]);
-  const __m512i high_23 = _mm512_unpackhi_epi32(sums[2], sums[3]);
+// Adds the 16-bit sums of the even and of the odd rows of a block.
+inline void widen(__m512i even_rows, __m512i odd_rows, std::int32_t* sums) {
+  const __m512i even = _mm512_set1_epi32(1);
+  const __m512i odd = _mm512_set1_epi32(0x10000);
+  add_to(sums, even_rows, even);
+  add_to(sums + 32, even_rows, odd);
+  add_to(sums + 16, odd_rows, even);
+  add_to(sums + 48, odd_rows, odd);
+  asm volatile("" ::: "memory");
+}
+
+inline void clear_sums(std::int32_t* sums, std::size_t count) {
+  for (std::size_t i = 0; i < count; i += 16) {
+    _mm512_store_si512(sums + i, _mm512_setzero_si512());
+  }
+}
+
+// Puts the sums of a block in the rows' order.
+inline void reorder_sums(std::int32_t* sums) {
+  const __m512i first = _mm512_load_si512(sums);
+  const __m512i second = _mm512_load_si512(sums + 16);
+  const __m512i third = _mm512_load_si512(sums + 32);
+  const __m512i fourth = _mm512_load_si512(sums + 48);
+  const __m512i low_01 = _mm512_unpacklo_epi32(first, second);
+  const __m512i high_01 = _mm512_unpackhi_epi32(first, second);
+  const __m512i low_23 = _mm512_unpacklo_epi32(third, fourth);
+  const __m512i high_23 = _mm512_unpackhi_epi32(third, fourth);
   const __m512i lanes[4] = {
       _mm512_unpacklo_epi64(low_01, low_23), _mm512_unpackhi_epi64(low_01, low_23),
       _mm512_unpacklo_epi64(high_01, high_23), _mm512_unpackhi_epi64(high_01, high_23)};
   FINOPS_UNROLL for (std::size_t i = 0; i < 4; ++i) {
-    auto* quads = reinterpret_cast<__m128i*>(target + 4 * i);
+    auto* quads = reinterpret_cast<__m128i*>(sums + 4 * i);
     _mm_storeu_si128(quads, _mm512_castsi512_si128(lanes[i]));
     _mm_storeu_si128(quads + 4, _mm512_extracti32x4_epi32(lanes[i], 1));
     _mm_storeu_si128(quads + 8, _mm512_extracti32x4_epi32(lanes[i], 2));
@@ -184,7 +218,7 @@ inline void leaf_indexes(const std::uint8_t* level_planes, const std::uint8_t* t
     const __m512i bit = _mm512_set1_epi8(static_cast<char>(1 << level));
     FINOPS_UNROLL for (std::size_t b = 0; b < BlockCount; ++b) {
       const __m512i bins = _mm512_load_si512(plane + b * kBlockRows);
-      const __mmask64 is_above = _mm512_cmpgt_epu8_mask(bins, threshold);
+      const __mmask64 is_above = _mm512_cmplt_epu8_mask(threshold, bins);
       indexes[b] = _mm512_mask_add_epi8(indexes[b], is_above, indexes[b], bit);
     }
   }
@@ -194,12 +228,7 @@ inline void leaf_indexes(const std::uint8_t* level_planes, const std::uint8_t* t
 // words it has the even rows' index, shifted right by eight the odd rows'.
 template <std::size_t BlockCount>
 void sum_blocks(const PackedForest& forest, const std::uint8_t* planes, std::int32_t* sums) {
-  __m512i totals[BlockCount][4];  // rows 4i, 4i + 2, 4i + 1, 4i + 3
-  for (std::size_t b = 0; b < BlockCount; ++b) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      totals[b][i] = _mm512_setzero_si512();
-    }
-  }
+  clear_sums(sums, BlockCount * kBlockRows);
   std::size_t tree = 0;
   for (std::size_t group = 0; group < forest.group_count; ++group) {
     __m512i even[BlockCount];
@@ -221,13 +250,11 @@ void sum_blocks(const PackedForest& forest, const std::uint8_t* planes, std::int
       }
     }
     FINOPS_UNROLL for (std::size_t b = 0; b < BlockCount; ++b) {
-      widen(even[b], &totals[b][0], &totals[b][1]);
-      widen(odd[b], &totals[b][2], &totals[b][3]);
+      widen(even[b], odd[b], sums + b * kBlockRows);
     }
   }
   for (std::size_t b = 0; b < BlockCount; ++b) {
-    const __m512i ordered[4] = {totals[b][0], totals[b][2], totals[b][1], totals[b][3]};
-    store_sums(ordered, sums + b * kBlockRows);
+    reorder_sums(sums + b * kBlockRows);
   }
 }
 
@@ -292,38 +319,41 @@ inline void bin_row(const PackedModel& model, const float* row, std::uint8_t* bi
   }
 }
 
+// The row's bins at 64 planes.
+inline __m512i bins_at(__m512i planes, const std::uint8_t* bins, std::size_t plane_count) {
+#if defined(__AVX512VBMI__)
+  const __m512i low_bins = _mm512_load_si512(bins);
+  return plane_count <= kBlockRows
+             ? _mm512_permutexvar_epi8(planes, low_bins)
+             : _mm512_permutex2var_epi8(low_bins, planes, _mm512_load_si512(bins + kBlockRows));
+#else
+  // A shuffle knows 16 bins; what the sum makes 128 or more gives 0.
+  __m512i found = _mm512_setzero_si512();
+  for (std::size_t first = 0; first < plane_count; first += 16) {
+    const auto* table = reinterpret_cast<const __m128i*>(bins + first);
+    const __m512i within = _mm512_sub_epi8(planes, _mm512_set1_epi8(static_cast<char>(first)));
+    const __m512i index = _mm512_adds_epu8(within, _mm512_set1_epi8(112));
+    const __m512i part = _mm512_broadcast_i32x4(_mm_load_si128(table));
+    found = _mm512_or_si512(found, _mm512_shuffle_epi8(part, index));
+  }
+  return found;
+#endif
+}
+
 // Lanes are trees: the index of 64 of them, of one row.
 inline void lane_indexes(const PackedForest& forest, std::size_t first_tree,
                          const std::uint8_t* bins, std::size_t plane_count, std::uint8_t* indexes) {
-#if defined(__AVX512VBMI__)
   const std::uint8_t* lane_planes = forest.lane_planes + first_tree * kLevelCount;
   const std::uint8_t* lane_thresholds = forest.lane_thresholds + first_tree * kLevelCount;
-  const __m512i low_bins = _mm512_load_si512(bins);
-  const __m512i high_bins = _mm512_load_si512(bins + kBlockRows);
   __m512i index = _mm512_setzero_si512();
   FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-    const __m512i plane = _mm512_load_si512(lane_planes + level * kBlockRows);
+    const __m512i planes = _mm512_load_si512(lane_planes + level * kBlockRows);
     const __m512i threshold = _mm512_load_si512(lane_thresholds + level * kBlockRows);
-    const __m512i bin = plane_count <= kBlockRows
-                            ? _mm512_permutexvar_epi8(plane, low_bins)
-                            : _mm512_permutex2var_epi8(low_bins, plane, high_bins);
+    const __m512i found = bins_at(planes, bins, plane_count);
     const __m512i bit = _mm512_set1_epi8(static_cast<char>(1 << level));
-    index = _mm512_mask_add_epi8(index, _mm512_cmpgt_epu8_mask(bin, threshold), index, bit);
+    index = _mm512_mask_add_epi8(index, _mm512_cmplt_epu8_mask(threshold, found), index, bit);
   }
   _mm512_store_si512(indexes, index);
-#else
-  static_cast<void>(plane_count);
-  const std::size_t left = forest.tree_count - first_tree;
-  for (std::size_t i = 0; i < (left < kBlockRows ? left : kBlockRows); ++i) {
-    const std::uint8_t* planes = forest.planes + (first_tree + i) * kLevelStride;
-    const std::uint8_t* thresholds = forest.thresholds + (first_tree + i) * kLevelStride;
-    unsigned index = 0;
-    FINOPS_UNROLL for (std::size_t level = 0; level < kLevelCount; ++level) {
-      index |= static_cast<unsigned>(bins[planes[level]] > thresholds[level]) << level;
-    }
-    indexes[i] = static_cast<std::uint8_t>(index);
-  }
-#endif
 }
 
 void score_one(const PackedModel& model, const float* row, float* outputs) {
@@ -348,17 +378,16 @@ void score_one(const PackedModel& model, const float* row, float* outputs) {
 
 // --- grid ----------------------------------------------------------------------------------------
 
-void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                  std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                  std::size_t block_count, std::uint8_t* indexes) {
+void index_leaves(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                  std::uint8_t* indexes) {
   for (std::size_t block = 0; block < block_count; ++block) {
     __m512i index = _mm512_setzero_si512();
-    for (std::size_t level = 0; level < level_count; ++level) {
-      const std::uint8_t* plane = planes + level_planes[level] * kChunkRows;
+    for (std::size_t level = 0; level < levels.count; ++level) {
+      const std::uint8_t* plane = planes + levels.planes[level] * kChunkRows;
       const __m512i bins = _mm512_load_si512(plane + block * kBlockRows);
-      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(thresholds[level]));
-      const __m512i bit = _mm512_set1_epi8(static_cast<char>(1U << (level + shift)));
-      index = _mm512_mask_add_epi8(index, _mm512_cmpgt_epu8_mask(bins, threshold), index, bit);
+      const __m512i threshold = _mm512_set1_epi8(static_cast<char>(levels.thresholds[level]));
+      const __m512i bit = _mm512_set1_epi8(static_cast<char>(1U << (level + levels.shift)));
+      index = _mm512_mask_add_epi8(index, _mm512_cmplt_epu8_mask(threshold, bins), index, bit);
     }
     _mm512_store_si512(indexes + block * kBlockRows, index);
   }
@@ -367,13 +396,7 @@ void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* threshol
 template <std::size_t BlockCount>
 void pair_blocks(const GridTile& tile, std::size_t first_job, std::size_t second_job,
                  std::int32_t* sums) {
-  __m512i totals[2][BlockCount][4];
-  for (std::size_t b = 0; b < BlockCount; ++b) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      totals[0][b][i] = _mm512_setzero_si512();
-      totals[1][b][i] = _mm512_setzero_si512();
-    }
-  }
+  clear_sums(sums, 2 * kChunkRows);
   std::size_t tree = 0;
   for (std::size_t group = 0; group < tile.group_count; ++group) {
     __m512i words[4][BlockCount];  // first job's even and odd placements, second job's
@@ -396,15 +419,13 @@ void pair_blocks(const GridTile& tile, std::size_t first_job, std::size_t second
       }
     }
     FINOPS_UNROLL for (std::size_t b = 0; b < BlockCount; ++b) {
-      widen(words[0][b], &totals[0][b][0], &totals[0][b][2]);
-      widen(words[1][b], &totals[0][b][1], &totals[0][b][3]);
-      widen(words[2][b], &totals[1][b][0], &totals[1][b][2]);
-      widen(words[3][b], &totals[1][b][1], &totals[1][b][3]);
+      widen(words[0][b], words[1][b], sums + b * kBlockRows);
+      widen(words[2][b], words[3][b], sums + kChunkRows + b * kBlockRows);
     }
   }
   for (std::size_t b = 0; b < BlockCount; ++b) {
-    store_sums(totals[0][b], sums + b * kBlockRows);
-    store_sums(totals[1][b], sums + kChunkRows + b * kBlockRows);
+    reorder_sums(sums + b * kBlockRows);
+    reorder_sums(sums + kChunkRows + b * kBlockRows);
   }
 }
 

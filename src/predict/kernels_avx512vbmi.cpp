@@ -1,4 +1,4 @@
-// kernels_avx512vbmi.cpp - scoring with AVX-512, and its VBMI and VNNI.
+// kernels_avx512vbmi.cpp - scoring with AVX-512 F, BW, DQ, VL and VBMI.
 //
 // Owns: these Kernels. Does not own: their code (kernels_avx512_body.hpp).
 // Invariant: nothing here runs before the processor was asked.

@@ -88,16 +88,16 @@ void score_one(const PackedModel& model, const float* row, float* outputs) {
   }
 }
 
-void index_leaves(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                  std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                  std::size_t block_count, std::uint8_t* indexes) {
+void index_leaves(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                  std::uint8_t* indexes) {
   for (std::size_t row = 0; row < block_count * kBlockRows; ++row) {
     unsigned index = 0;
-    for (std::size_t level = 0; level < level_count; ++level) {
-      const bool is_set = planes[level_planes[level] * kChunkRows + row] > thresholds[level];
+    for (std::size_t level = 0; level < levels.count; ++level) {
+      const bool is_set =
+          planes[levels.planes[level] * kChunkRows + row] > levels.thresholds[level];
       index |= static_cast<unsigned>(is_set) << level;
     }
-    indexes[row] = static_cast<std::uint8_t>(index << shift);
+    indexes[row] = static_cast<std::uint8_t>(index << levels.shift);
   }
 }
 

@@ -19,9 +19,9 @@ namespace {
 // that none waits long for the last.
 constexpr std::size_t kSharedRows = 16 * kChunkRows;
 
-const ForestModel& checked(const ForestModel& model) {
+PackedModelOwner pack_checked(const ForestModel& model) {
   check_model(model);
-  return model;
+  return PackedModelOwner(model);
 }
 
 std::size_t tree_count_of(const PackedModel& model) noexcept {
@@ -51,7 +51,7 @@ std::size_t rows_in(std::size_t size, std::size_t feature_count, const char* wha
 
 struct Scorer::Layout {
   Layout(const ForestModel& forest_model, InstructionSet wanted)
-      : kernels(kernels_of(wanted)), model(checked(forest_model)), instruction_set(wanted) {}
+      : kernels(kernels_of(wanted)), model(pack_checked(forest_model)), instruction_set(wanted) {}
 
   const Kernels& kernels;
   PackedModelOwner model;

@@ -37,8 +37,7 @@ bool has_processor([[maybe_unused]] InstructionSet instruction_set) noexcept {
                           __builtin_cpu_supports("avx512bw") != 0 &&
                           __builtin_cpu_supports("avx512dq") != 0 &&
                           __builtin_cpu_supports("avx512vl") != 0;
-  const bool has_vbmi = has_avx512 && __builtin_cpu_supports("avx512vbmi") != 0 &&
-                        __builtin_cpu_supports("avx512vnni") != 0;
+  const bool has_vbmi = has_avx512 && __builtin_cpu_supports("avx512vbmi") != 0;
   switch (instruction_set) {
     case InstructionSet::Avx2: return has_avx2;
     case InstructionSet::Avx512: return has_avx512;

@@ -117,10 +117,8 @@ class Grid {
       kernels_.sum_leaves(forests_[output].placement_trees.packed(), worker.bins->planes,
                           block_count, tile.placement_sums.data());
       for (std::size_t tree = 0; tree < trees.tree_count; ++tree) {
-        kernels_.index_leaves(trees.placement.planes.data() + tree * kLevelStride,
-                              trees.placement.thresholds.data() + tree * kLevelStride,
-                              trees.placement.counts.data()[tree], 0, worker.bins->planes,
-                              block_count, tile.leaf_indexes.data() + tree * kChunkRows);
+        kernels_.index_leaves(trees.placement.of_tree(tree, 0), worker.bins->planes, block_count,
+                              tile.leaf_indexes.data() + tree * kChunkRows);
       }
     }
   }
@@ -136,10 +134,9 @@ class Grid {
       kernels_.sum_leaves(forests_[output].job_trees.packed(), worker.bins->planes, 1,
                           tile.job_sums.data());
       for (std::size_t tree = 0; tree < trees.tree_count; ++tree) {
-        kernels_.index_leaves(trees.job.planes.data() + tree * kLevelStride,
-                              trees.job.thresholds.data() + tree * kLevelStride,
-                              trees.job.counts.data()[tree], trees.placement.counts.data()[tree],
-                              worker.bins->planes, 1, tile.job_starts.data() + tree * kGridJobs);
+        const unsigned shift = trees.placement.counts.data()[tree];
+        kernels_.index_leaves(trees.job.of_tree(tree, shift), worker.bins->planes, 1,
+                              tile.job_starts.data() + tree * kGridJobs);
       }
     }
   }

@@ -41,6 +41,10 @@ struct SideLevels {
       : planes(most_trees * kLevelStride),
         thresholds(most_trees * kLevelStride),
         counts(most_trees) {}
+  [[nodiscard]] LevelList of_tree(std::size_t tree, unsigned shift) const noexcept {
+    return {planes.data() + tree * kLevelStride, thresholds.data() + tree * kLevelStride,
+            counts.data()[tree], shift};
+  }
   AlignedArray<std::uint8_t> planes;
   AlignedArray<std::uint8_t> thresholds;
   AlignedArray<std::uint8_t> counts;

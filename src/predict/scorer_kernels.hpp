@@ -79,23 +79,30 @@ struct GridTile {
   std::size_t block_count = 0;                 ///< of placements
 };
 
+/// Some levels of a tree: their answers are the bits of an index from bit `shift` on.
+struct LevelList {
+  const std::uint8_t* planes = nullptr;      ///< [count]
+  const std::uint8_t* thresholds = nullptr;  ///< [count]
+  std::size_t count = 0;
+  unsigned shift = 0;
+};
+
 struct Kernels {
   /// Bins of whole blocks of rows. `rows`: [block_count x kBlockRows][row_stride], row_stride at
   /// least kFeatureStep; `planes`: [plane_count][kChunkRows], 64-byte aligned.
   void (*quantise)(const PackedModel& model, const float* rows, std::size_t row_stride,
                    std::size_t block_count, std::uint8_t* planes);
   /// `sums`: [block_count x kBlockRows], without offset_sum. `block_count`: 1 to 4.
+  /// `sums` here and in sum_pairs: 64-byte aligned.
   void (*sum_leaves)(const PackedForest& forest, const std::uint8_t* planes,
                      std::size_t block_count, std::int32_t* sums);
   /// outputs[row * stride] = float(base + leaf_scale * (offset_sum + sums[row])).
   void (*finish)(const PackedForest& forest, const std::int32_t* sums, std::size_t row_count,
                  float* outputs, std::size_t stride);
   void (*score_one)(const PackedModel& model, const float* row, float* outputs);
-  /// The leaf index of whole blocks of rows, of `level_count` levels, first level lowest, and
-  /// shifted up by `shift`. `indexes`: [block_count x kBlockRows].
-  void (*index_leaves)(const std::uint8_t* level_planes, const std::uint8_t* thresholds,
-                       std::size_t level_count, unsigned shift, const std::uint8_t* planes,
-                       std::size_t block_count, std::uint8_t* indexes);
+  /// The leaf index of whole blocks of rows. `indexes`: [block_count x kBlockRows].
+  void (*index_leaves)(const LevelList& levels, const std::uint8_t* planes, std::size_t block_count,
+                       std::uint8_t* indexes);
   /// Two jobs of the tile with all its placements. `sums`: [2][kChunkRows].
   void (*sum_pairs)(const GridTile& tile, std::size_t first_job, std::size_t second_job,
                     std::int32_t* sums);

@@ -41,6 +41,7 @@ inline std::vector<float> invent_borders(SplitMix64& random, std::size_t most_bo
                             : kind == 1 ? std::min<std::size_t>(most_borders, 1)
                                         : random.below(most_borders + 1);
   std::vector<float> borders;
+  borders.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     borders.push_back(random.below(50) == 0 ? 0.0F : 2 * unit_float(random) - 1);
   }

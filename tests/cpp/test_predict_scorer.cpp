@@ -138,6 +138,25 @@ TEST(PredictScorer, ExtremeLeavesAddUp) {
   }
 }
 
+// Goal: trees share a 16-bit sum only as long as it cannot overflow. Method: trees of two leaves
+// that add up to the limits, to one past the highest alone, and to one past the lowest alone.
+TEST(PredictScorer, SixteenBitSumsAtTheirLimits) {
+  const std::vector<std::vector<std::vector<std::int16_t>>> cases{
+      {{-16'384, 16'383}, {-16'384, 16'383}},
+      {{-16'383, 16'384}, {-16'384, 16'383}},
+      {{-16'384, 16'384}, {-16'384, 16'384}},
+      {{-10'923, 10'922}, {-10'923, 10'922}, {-10'924, 10'923}},
+  };
+  for (const auto& trees : cases) {
+    ForestModel model{{"only"}, {{0.0F}}, {{"p50", 0, 1, {}}}};
+    for (const std::vector<std::int16_t>& leaves : trees) {
+      model.outputs[0].trees.push_back({{{0, 0, false}}, leaves});
+    }
+    SCOPED_TRACE("first leaf " + std::to_string(trees[0][0]));
+    expect_reference_bits(model, {-1, 1});
+  }
+}
+
 // Goal: outputs of different depths share features. Method: one to four outputs, deep and flat.
 TEST(PredictScorer, SeveralOutputs) {
   for (std::size_t output_count = 1; output_count <= kMaxOutputCount; ++output_count) {
@@ -155,7 +174,7 @@ TEST(PredictScorer, ThreadCountChangesNothing) {
       invent_model(9, {.feature_count = 5, .output_count = 3, .tree_count = 1'000});
   const std::vector<float> rows = invent_rows(10, model, 20'011);
   const Scorer scorer(model);
-  std::vector<float> expected(20'011 * 3);
+  std::vector<float> expected(60'033);
   scorer.score_batch(rows, expected);
   for (const unsigned thread_count : {0U, 1U, 2U, 3U, 64U}) {
     std::vector<float> outputs(expected.size(), -1);
@@ -174,6 +193,7 @@ TEST(PredictScorer, ConcurrentCallersShareOne) {
   std::vector<std::vector<float>> outputs(4, std::vector<float>(500));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(outputs.size());
     for (std::vector<float>& target : outputs) {
       threads.emplace_back([&] { scorer.score_batch(rows, target, 2); });
     }

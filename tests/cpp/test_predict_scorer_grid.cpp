@@ -138,12 +138,13 @@ TEST(PredictScorerGrid, ThreadCountChangesNothing) {
   expect_reference_bits(model, {150, 300, 3}, 8);
 }
 
-// Goal: sizes that do not fit are refused. Method: the grid that fits, then one thing wrong each.
+// Goal: sizes that do not fit are refused. Method: two jobs of three features and four placements
+// of two fit; then one thing is wrong each.
 TEST(PredictScorerGrid, RefusesSizesThatDoNotFit) {
   const Scorer scorer(invent_model(8, {.feature_count = 5}));
-  const std::vector<float> jobs(2 * 3);
-  const std::vector<float> placements(4 * 2);
-  std::vector<float> outputs(2 * 4);
+  const std::vector<float> jobs(6);
+  const std::vector<float> placements(8);
+  std::vector<float> outputs(8);
   scorer.score_grid(jobs, placements, 2, outputs);
   EXPECT_THROW(scorer.score_grid(jobs, placements, 0, outputs), Error);
   EXPECT_THROW(scorer.score_grid(jobs, placements, 5, outputs), Error);

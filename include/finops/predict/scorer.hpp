@@ -29,6 +29,8 @@ class Scorer {
   explicit Scorer(const ForestModel& model,
                   std::optional<InstructionSet> instruction_set = std::nullopt);
   ~Scorer();
+  Scorer(const Scorer&) = delete;
+  Scorer& operator=(const Scorer&) = delete;
   Scorer(Scorer&&) noexcept;
   Scorer& operator=(Scorer&&) noexcept;
 
