@@ -15,6 +15,7 @@ PYBIND11_MODULE(_core, module) {
   bind_money(module);
   bind_records(module);
   bind_ledger(module);
+  bind_pricing(module);
   bind_genealogy(module);
   bind_run(module);
   bind_policy(module);
