@@ -125,6 +125,7 @@ void bind_outlook(py::class_<Run>& type) {
                              }))
       .def_property_readonly("rate", [](const Run& run) { return run.rate(); })
       .def_property_readonly("resource", [](const Run& run) { return run.info().resource; })
+      .def_property_readonly("price_id", [](const Run& run) { return run.info().price_id; })
       .def_property_readonly("user_name", [](const Run& run) { return run.info().user_name; })
       .def_property_readonly("home", [](const Run& run) { return run.home_path(); })
       .def_property_readonly("started_at",

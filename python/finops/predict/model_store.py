@@ -49,6 +49,7 @@ class StoredModel:
 
     forecaster: Forecaster
     note: ModelNote
+    model_id: str = ""  # the beginning of its file's SHA-256; empty: it has no file
 
 
 def model_path(home: str | os.PathLike[str] | None = None) -> pathlib.Path:
@@ -102,7 +103,7 @@ def load_model(
         raise InvalidArgument(f"the model {target} is no UTF-8 text; make it anew: {_TRAIN}") from (
             error
         )
-    return StoredModel(forecaster, _read_note(target, data))
+    return StoredModel(forecaster, _read_note(target, data), _digest(data)[:16])
 
 
 _TRAIN = "finops predict train"
@@ -151,6 +152,10 @@ def _write_whole(target: pathlib.Path, data: bytes) -> None:
         os.close(folder_descriptor)
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _note_path(target: pathlib.Path) -> pathlib.Path:
     return target.with_name(target.stem + ".about.json")
 
@@ -158,7 +163,7 @@ def _note_path(target: pathlib.Path) -> pathlib.Path:
 def _note_text(note: ModelNote, data: bytes) -> str:
     # The digest ties the two files together: a crash between them leaves a note of the old model.
     return json.dumps({
-        "model_sha256": hashlib.sha256(data).hexdigest(),
+        "model_sha256": _digest(data),
         "source": note.source,
         "trained_at": _time_text(note.trained_at),
         "as_of": _time_text(note.as_of),
@@ -171,7 +176,7 @@ def _read_note(target: pathlib.Path, data: bytes) -> ModelNote:
     try:
         text = _read_limited(_note_path(target), _MAX_NOTE_BYTES, is_strict=False)
         fields: Any = json.loads(text)
-        if fields["model_sha256"] != hashlib.sha256(data).hexdigest():
+        if fields["model_sha256"] != _digest(data):
             return ModelNote()
         left_out = {str(reason): int(count) for reason, count in fields["left_out"].items()}
         return ModelNote(

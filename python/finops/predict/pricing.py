@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from .._core import Money, PriceBook, PriceRow, Rate, explicit_rate, parse_resource, quote_rate
-from ..errors import InvalidArgument
+from .._core import (
+    Money,
+    PriceBook,
+    PriceRow,
+    Rate,
+    Run,
+    explicit_rate,
+    parse_resource,
+    quote_rate,
+)
+from ..errors import FinopsError, InvalidArgument
+from ..pricebook import load_price_book
 
 _NANOSECONDS = 1_000_000_000
 # A century, the longest span that the core prices.
@@ -30,6 +40,7 @@ class Asked:
     gpu_model: str  # as the price book writes it where it knows it; empty: not said
     gpu_count: int
     rate: Rate | None  # of the whole; None: no price is known
+    price_id: str = ""  # of the book's row
     warnings: tuple[str, ...] = ()
 
 
@@ -65,17 +76,30 @@ def read_resource(
             raise InvalidArgument('how many GPUs? Give gpus=8, or resources="8xH100"')
         return Asked("", "", gpus, rate)
     name, gpu_count = parse_resource(resources)
-    model, warnings = name, ()
+    model, price_id, warnings = name, "", ()
     if rate is None:
         quote = quote_rate(book, resources)
         if quote is not None:
             gpu_count, rate = quote.gpu_count or (gpus or 0), quote.rate
             model, warnings = quote.row.gpu or name, tuple(quote.warnings)
+            price_id = quote.row.price_id
     if gpu_count < 1:
         raise InvalidArgument(f"how many GPUs has {resources!r}? Give gpus= too")
     if gpus is not None and gpus != gpu_count:
         raise InvalidArgument(f"gpus={gpus}, but {resources!r} has {gpu_count}; give one of them")
-    return Asked(resources, model, gpu_count, rate, warnings)
+    return Asked(resources, model, gpu_count, rate, price_id, warnings)
+
+
+def asked_of_run(run: Run) -> Asked:
+    """What a run runs on. Where nobody knows how many GPUs that are, it counts as one."""
+    if not run.resource:
+        return Asked("", "", 1, run.rate)
+    try:
+        asked = read_resource(load_price_book(), run.resource)
+    except FinopsError:  # unknown to the book, but it has a price of its own
+        name, gpu_count = parse_resource(run.resource)
+        return Asked(run.resource, name, max(1, gpu_count), run.rate)
+    return replace(asked, rate=run.rate)
 
 
 def span_nanoseconds(gpu_seconds: float, gpu_count: int) -> int:
