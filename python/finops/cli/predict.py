@@ -22,6 +22,7 @@ from finops.pricebook import load_price_book
 
 from . import predict_refresh, predict_report
 from .options import HomeOption, JsonOption, find_ledger, home_path, span_option, user_name
+from .predict_format import MapOption, parse_map
 from .predict_page import show_forecast, show_trained
 from .render import make_console, money_json, print_json, time_json
 
@@ -29,10 +30,6 @@ app = typer.Typer(help="What jobs will use and cost, from past ones.", no_args_i
 app.command("refresh")(predict_refresh.refresh)
 app.command("report")(predict_report.report)
 
-MapOption = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="OURS=THEIRS", help="A column of another name; again for more."),
-]
 HistoryOption = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="A CSV of jobs (.gz too); else the ledger."),
@@ -78,15 +75,6 @@ def _jobs(history: Path | None, column_map: dict[str, str], home: str) -> Jobs:
     return jobs_of_ledger(ledger)
 
 
-def parse_map(texts: list[str]) -> dict[str, str]:
-    """Our column: theirs. Raises typer.BadParameter for what is no pair."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (ours, _, theirs) in zip(texts, pairs, strict=True):
-        if not ours or not theirs:
-            raise typer.BadParameter(f"{text!r} must be OURS=THEIRS, as in user_name=owner")
-    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
-
-
 def _trained_json(trained: Trained) -> dict[str, Any]:
     health = trained.health
     return {
@@ -125,7 +113,9 @@ def job(
     steps: Annotated[int | None, typer.Option(help="How many steps it is to do.")] = None,
     budget: Annotated[str, typer.Option(metavar='"50 USD"', help="What it may cost.")] = "",
     placements: Annotated[int, typer.Option(min=0, max=20, help="How many to list.")] = 3,
-    any_gpu: Annotated[bool, typer.Option("--any-gpu", help="Placements on other GPUs too.")] = False,
+    any_gpu: Annotated[
+        bool, typer.Option("--any-gpu", help="Placements on other GPUs too.")
+    ] = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,

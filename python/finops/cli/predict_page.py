@@ -15,33 +15,16 @@ from rich.text import Text
 from finops import Money
 from finops.predict import Driver, Forecast, PastRun
 from finops.predict.pricing import Placement
+from finops.predict.training import Trained
 
 from .graph_page import plain_table
+from .predict_format import format_chance, format_gpu_hours
 from .render import UNKNOWN, bar, format_money, format_span, money_text, one_line
 
 _WIDEST = 100
 _DRIVERS_SHOWN = 5
 _PAST_RUNS_SHOWN = 5
 _STATUS_STYLES = {"COMPLETED": "green", "FAILED": "red"}
-
-
-def format_gpu_hours(hours: float) -> str:
-    """Three digits that mean something: "0.0123", "4.56", "1,234"."""
-    if hours <= 0:
-        return "0"
-    if hours >= 100:
-        return f"{hours:,.0f}"
-    decimals = min(6, max(0, 2 - math.floor(math.log10(hours))))
-    return f"{hours:.{decimals}f}"
-
-
-def format_chance(chance: float) -> str:
-    """ "7 %"; what is nearly sure is not made certain."""
-    if 0 < chance < 0.01:
-        return "under 1 %"
-    if 0.99 < chance < 1:
-        return "over 99 %"
-    return f"{chance * 100:.0f} %"
 
 
 def show_forecast(
@@ -52,6 +35,7 @@ def show_forecast(
     budget: Money | None,
     placements: list[Placement],
     placement_note: str,
+    warnings: tuple[str, ...] = (),
 ) -> None:
     """The panel: numbers, range, chance, placements, and why."""
     parts: list[RenderableType] = [_headline(forecast), Text(""), _numbers(forecast)]
@@ -60,6 +44,7 @@ def show_forecast(
     if scale is not None:
         parts += [Text(""), *scale]
     parts += [Text(""), *_facts(forecast, budget)]
+    parts += [Text(one_line(warning), style="yellow") for warning in warnings]
     if placements:
         parts += [Text(""), _heading("cheapest placements", placement_note)]
         parts.append(_placements_table(placements, width))
@@ -75,6 +60,48 @@ def show_forecast(
             width=width,
         )
     )
+
+
+def show_trained(trained: Trained, console: Console) -> None:
+    """What a model rests on, what was left out, and how its last forecasts held."""
+    note, health = trained.note, trained.health
+    waiting = trained.job_count - trained.ended_job_count
+    users = f"{trained.user_count:,} user{'s' * (trained.user_count != 1)}"
+    lines = [
+        Text.assemble(
+            (f"learned from {trained.ended_job_count:,} ended jobs", "bold"), f" of {users}",
+            f" ({note.source}), {waiting:,} more wait or run; {trained.seconds:.1f} s",
+        ),
+        Text(", ".join(f"{count:,} {name}" for name, count in trained.status_counts.items())),
+    ]  # fmt: skip
+    lines += [
+        Text(f"left out: {count:,} {one_line(reason)}", style="yellow")
+        for reason, count in note.left_out.items()
+    ]
+    if health.scored_job_count:
+        lines.append(
+            Text.assemble(
+                f"of the last {health.scored_job_count:,} ended jobs, ",
+                (format_chance(health.coverage_ratio), _coverage_style(health.coverage_ratio, 0.8)),
+                " were between p10 and p90 of what was said at their submission (80 % is meant), ",
+                (
+                    format_chance(health.p90_coverage_ratio),
+                    _coverage_style(health.p90_coverage_ratio, 0.9),
+                ),
+                " at or below p90 (90 %)",
+            )
+        )
+    if health.is_drifting:
+        lines.append(Text(f"drift: {one_line(health.reason)}", style="bold red"))
+    lines += [Text(one_line(text), style="yellow") for text in trained.notes]
+    lines.append(Text.assemble(("model: ", "dim"), one_line(str(trained.path))))
+    for line in lines:
+        console.print(line)
+
+
+def _coverage_style(ratio: float, meant: float) -> str:
+    off = abs(ratio - meant)
+    return "green" if off <= 0.05 else "yellow" if off <= 0.1 else "red"
 
 
 def _headline(forecast: Forecast) -> Text:
@@ -211,7 +238,7 @@ def _drivers_table(drivers: list[Driver]) -> Table:
     for one in drivers:
         factor = math.exp(min(max(one.log_contribution, -9.0), 9.0))
         is_up = one.log_contribution > 0
-        change = f"× {factor:.2f}" if factor >= 0.1 else "× under 0.1"
+        change = f"x {factor:.2f}" if factor >= 0.1 else "x under 0.1"
         mark = Text("▲" if is_up else "▼", style="red" if is_up else "green")
         table.add_row(mark, change, driver_words(one))
     return table

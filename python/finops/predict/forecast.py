@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import getpass
 import os
-
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -221,7 +220,9 @@ def to_forecast(
         similar_job_count=usage.similar_job_count,
         tree_weight=usage.tree_weight,
         drivers=tuple(Driver(d.name, d.value, d.log_contribution) for d in usage.drivers),
-        past_runs=tuple(PastRun(p.job_id, p.gpu_seconds / _HOUR, p.status) for p in usage.past_jobs),
+        past_runs=tuple(
+            PastRun(p.job_id, p.gpu_seconds / _HOUR, p.status) for p in usage.past_jobs
+        ),
         notes=notes,
         basis=basis,
     )
@@ -294,5 +295,3 @@ def _seconds(span: timedelta | str | float | None) -> int | None:
 def _duration(gpu_hours: float, gpu_count: int) -> timedelta:
     # A timedelta holds 2.7 million years; the answer is capped at ten thousand.
     return timedelta(hours=min(gpu_hours / gpu_count, 87_600_000.0))
-
-

@@ -194,9 +194,7 @@ def _outlook(run: Run, watched: _Watched) -> Forecast:
         usage.p10_gpu_seconds, usage.p50_gpu_seconds, usage.p90_gpu_seconds, usage.mean_gpu_seconds
     )
     progress = _progress(run, watched, elapsed)
-    one = combine(
-        model, progress, gpu_count=watched.asked.gpu_count, used_gpu_seconds=used
-    )
+    one = combine(model, progress, gpu_count=watched.asked.gpu_count, used_gpu_seconds=used)
     return priced_forecast(
         (one.p10, one.p50, one.p90, one.mean),
         watched.asked,
@@ -288,6 +286,7 @@ def _store(run: Run, watched: _Watched, forecast: Forecast, *, kind: str) -> Non
         watched.job,
         run_id=run.run_id,
         attempt_id=run.attempt_id,
+        experiment=run.experiment,
         kind=kind,
         elapsed_gpu_seconds=used if kind == "refreshed" else 0.0,
         model_id=watched.stored.model_id,
@@ -315,5 +314,3 @@ def _tell(text: str) -> None:
 def _describe(error: Exception) -> str:
     text = str(error).splitlines()
     return text[0] if text else type(error).__name__
-
-

@@ -123,9 +123,7 @@ def _read_limited(target: pathlib.Path, limit: int, *, is_strict: bool) -> bytes
         if not stat.S_ISREG(status.st_mode):
             raise HomeNotSafe(f"the model {target} is no plain file; remove it and run: {_TRAIN}")
         if is_strict and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
-            raise HomeNotSafe(
-                f"the model {target} is not yours alone; remove it and run: {_TRAIN}"
-            )
+            raise HomeNotSafe(f"the model {target} is not yours alone; remove it and run: {_TRAIN}")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise InvalidArgument(f"the model {target} has more than {limit:,} bytes")

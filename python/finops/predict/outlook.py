@@ -114,7 +114,10 @@ def combine(
     variance = weight * own_variance + weight * (1 - weight) * (own - middle) ** 2
     reach = _P90_DEVIATIONS * math.sqrt(variance)
     together = Quantiles(
-        _exp(mean_log - reach), _exp(mean_log), _exp(mean_log + reach), _exp(mean_log + variance / 2)
+        _exp(mean_log - reach),
+        _exp(mean_log),
+        _exp(mean_log + reach),
+        _exp(mean_log + variance / 2),
     )
     return _at_least(together, used_gpu_seconds)
 

@@ -147,7 +147,7 @@ def _renew(
     )
     record = make_record(
         forecast, row, run_id=job.run_id, attempt_id=page.attempt_id if page else "",
-        kind="refreshed", elapsed_gpu_seconds=used, model_id=stored.model_id,
+        experiment=job.experiment, kind="refreshed", elapsed_gpu_seconds=used, model_id=stored.model_id,
         price_id=asked.price_id, made_at=now,
     )  # fmt: skip
     store_record(ledger, record)
@@ -192,9 +192,7 @@ def _first_step(ledger: Ledger, job: LedgerJob, page: LiveRun) -> int:
     return min(checkpoint.step, page.step)
 
 
-def _ask(
-    forecaster: Forecaster, row: Mapping[str, Any], run_seconds: float, now: datetime
-) -> Any:
+def _ask(forecaster: Forecaster, row: Mapping[str, Any], run_seconds: float, now: datetime) -> Any:
     # The model's start of a job counts pauses too, so the moment asked for is its start and the
     # time that it ran.
     started = row["start_time"] or row["submit_time"]

@@ -1,8 +1,8 @@
 """How good forecasts were: coverage, pinball loss, shares, weeks. Pure.
 
 Owns: the numbers of a report. Does not own: where forecasts and ends come from, tables, pictures.
-Invariants: a job that was killed says only that it needed more, so it is counted apart and judges no
-quantile; weeks add up means, never medians.
+Invariants: a job that was killed says only that it needed more, so it is counted apart and judges
+no quantile; weeks add up means, never medians.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Week:
     @property
     def error_ratio(self) -> float | None:
         """Forecast over actual less one; None if nothing was used."""
-        return self.forecast_gpu_hours / self.actual_gpu_hours - 1 if self.actual_gpu_hours else None
+        return (
+            self.forecast_gpu_hours / self.actual_gpu_hours - 1 if self.actual_gpu_hours else None
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import Any
 
 from .._core import Forecaster, Ledger, LedgerJob
 from ..errors import InvalidArgument
-from .history import read_jobs
 
 # How a run's end is a job's. PAUSED is none: it may go on.
 _STATUSES = {"FINISHED": "COMPLETED", "FAILED": "FAILED", "KILLED": "CANCELLED"}
@@ -50,6 +49,8 @@ def jobs_of_file(path: str | os.PathLike[str], column_map: Mapping[str, str]) ->
     ------
     InvalidArgument : no such file, no rows, a column that is missing (with the nearest name).
     """
+    from .history import read_jobs
+
     rows, left_out = read_jobs(path, column_map)
     return Jobs(os.path.basename(os.fspath(path)), rows, left_out)
 
