@@ -52,6 +52,7 @@ void bind_policy(py::module_& module);
 void bind_agent(py::module_& module);
 void bind_run(py::module_& module);
 void bind_cost_graph(py::module_& module);
+void bind_predict_features(py::module_& module);
 void bind_predict_forecaster(py::module_& module);
 void bind_predict_chance(py::module_& module);
 

@@ -21,6 +21,7 @@ PYBIND11_MODULE(_core, module) {
   bind_policy(module);
   bind_agent(module);
   bind_cost_graph(module);
+  bind_predict_features(module);
   bind_predict_forecaster(module);
   bind_predict_chance(module);
 }

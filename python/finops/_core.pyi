@@ -124,6 +124,39 @@ from ._core_lineage import (
 from ._core_lineage import (
     parse_node_id as parse_node_id,
 )
+from ._core_predict import (
+    ForecastDriver as ForecastDriver,
+)
+from ._core_predict import (
+    ForecastHealth as ForecastHealth,
+)
+from ._core_predict import (
+    Forecaster as Forecaster,
+)
+from ._core_predict import (
+    PastJob as PastJob,
+)
+from ._core_predict import (
+    Rate as Rate,
+)
+from ._core_predict import (
+    RateQuote as RateQuote,
+)
+from ._core_predict import (
+    UsageForecast as UsageForecast,
+)
+from ._core_predict import (
+    chance_to_exceed as chance_to_exceed,
+)
+from ._core_predict import (
+    explicit_rate as explicit_rate,
+)
+from ._core_predict import (
+    parse_resource as parse_resource,
+)
+from ._core_predict import (
+    quote_rate as quote_rate,
+)
 from ._core_run import (
     CommandRun as CommandRun,
 )

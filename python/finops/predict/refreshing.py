@@ -147,7 +147,8 @@ def _renew(
     )
     record = make_record(
         forecast, row, run_id=job.run_id, attempt_id=page.attempt_id if page else "",
-        experiment=job.experiment, kind="refreshed", elapsed_gpu_seconds=used, model_id=stored.model_id,
+        experiment=job.experiment, kind="refreshed", elapsed_gpu_seconds=used,
+        model_id=stored.model_id,
         price_id=asked.price_id, made_at=now,
     )  # fmt: skip
     store_record(ledger, record)

@@ -1,7 +1,7 @@
 """Where jobs come from: the runs of the ledger as jobs, and the rows of a file.
 
 Owns: Jobs, how a run is a job, bringing a model up to date with the ledger. Does not own: reading
-files (history), learning (the C++ core). Invariant: nothing is left out without a count.
+files (csv_jobs), learning (the C++ core). Invariant: nothing is left out without a count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from .._core import Forecaster, Ledger, LedgerJob
 from ..errors import InvalidArgument
+from .csv_jobs import read_jobs
 
 # How a run's end is a job's. PAUSED is none: it may go on.
 _STATUSES = {"FINISHED": "COMPLETED", "FAILED": "FAILED", "KILLED": "CANCELLED"}
@@ -49,8 +50,6 @@ def jobs_of_file(path: str | os.PathLike[str], column_map: Mapping[str, str]) ->
     ------
     InvalidArgument : no such file, no rows, a column that is missing (with the nearest name).
     """
-    from .history import read_jobs
-
     rows, left_out = read_jobs(path, column_map)
     return Jobs(os.path.basename(os.fspath(path)), rows, left_out)
 
