@@ -45,6 +45,7 @@ void bind_money(py::module_& module);
 void bind_records(py::module_& module);
 void bind_budget_records(py::module_& module);
 void bind_lineage_records(py::module_& module);
+void bind_forecast_records(py::module_& module);
 void bind_ledger(py::module_& module);
 void bind_pricing(py::module_& module);
 void bind_genealogy(py::module_& module);

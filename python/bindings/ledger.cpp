@@ -143,6 +143,7 @@ void bind_ledger(py::module_& module) {
   bind_writing(type);
   bind_budget_calls(type);
   bind_lineage_calls(type);
+  bind_forecast_calls(type);
   bind_price_book(module);
   module.def("default_home_path", &default_home_path, py::arg("path") = "");
   module.def(

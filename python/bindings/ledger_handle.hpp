@@ -1,7 +1,7 @@
 // ledger_handle.hpp - the class behind Python's Ledger.
 //
 // Owns: LedgerHandle. Does not own: its methods (ledger.cpp, ledger_budgets.cpp,
-// lineage_records.cpp).
+// lineage_records.cpp, forecast_records.cpp).
 #pragma once
 
 #include <memory>
@@ -21,5 +21,6 @@ inline UtcTime utc_now() { return SystemClock{}.now().utc; }
 
 void bind_budget_calls(py::class_<LedgerHandle>& type);
 void bind_lineage_calls(py::class_<LedgerHandle>& type);
+void bind_forecast_calls(py::class_<LedgerHandle>& type);
 
 }  // namespace finops::bindings

@@ -145,6 +145,7 @@ void bind_records(py::module_& module) {
   bind_attempts(module);
   bind_budget_records(module);
   bind_lineage_records(module);
+  bind_forecast_records(module);
   bind_others(module);
 }
 

@@ -12,14 +12,14 @@
 namespace finops::ledger {
 namespace {
 
-// In the order in which they refer to each other; the last thirteen came later.
-constexpr std::array<const char*, 28> kJournalTables{
-    "prices",          "runs",           "attempts",       "attempt_budgets",   "attempt_prices",
-    "attempt_ends",    "settlements",    "usage",          "charges",           "checkpoints",
-    "decisions",       "budgets",        "budget_lines",   "budget_requests",   "budget_rulings",
-    "budget_terms",    "budget_parents", "notices",        "notice_deliveries", "telemetry",
-    "merged_attempts", "audit_chain",    "lineage_nodes",  "lineage_edges",     "lineage_costs",
-    "node_statuses",   "node_uses",      "business_values"};
+// In the order in which they refer to each other; the last fourteen came later.
+constexpr std::array<const char*, 29> kJournalTables{
+    "prices",          "runs",           "attempts",        "attempt_budgets",   "attempt_prices",
+    "attempt_ends",    "settlements",    "usage",           "charges",           "checkpoints",
+    "decisions",       "budgets",        "budget_lines",    "budget_requests",   "budget_rulings",
+    "budget_terms",    "budget_parents", "notices",         "notice_deliveries", "telemetry",
+    "merged_attempts", "audit_chain",    "lineage_nodes",   "lineage_edges",     "lineage_costs",
+    "node_statuses",   "node_uses",      "business_values", "forecasts"};
 constexpr std::size_t kVersion1Tables = 15;
 constexpr std::array<const char*, 3> kCacheTables{"accounts", "budget_balances", "holds"};
 
@@ -266,6 +266,9 @@ void upgrade_schema(Database& database, std::int64_t version) {
   }
   if (version < 4) {
     upgrade_schema_to_4(database);
+  }
+  if (version < 5) {
+    upgrade_schema_to_5(database);
   }
   if (version < 3) {
     // What was written before the chain existed enters it as it is found, and is marked so: the

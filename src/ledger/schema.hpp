@@ -13,7 +13,7 @@
 namespace finops::ledger {
 
 inline constexpr std::int64_t kApplicationId = 0x46494E4F;  // "FINO", PRAGMA application_id
-inline constexpr std::int64_t kSchemaVersion = 4;           // PRAGMA user_version
+inline constexpr std::int64_t kSchemaVersion = 5;           // PRAGMA user_version
 
 /// The append-only tables.
 [[nodiscard]] std::span<const char* const> journal_tables() noexcept;
@@ -27,6 +27,7 @@ void create_schema_1(Database& database);
 void upgrade_schema_to_2(Database& database);
 void upgrade_schema_to_3(Database& database);
 void upgrade_schema_to_4(Database& database);
+void upgrade_schema_to_5(Database& database);
 
 /// Throws Error(LedgerCorrupt) unless every table of ours is a table, and no trigger is another's:
 /// a view in the place of a table, or a trigger, would run somebody's SQL in every process of ours.

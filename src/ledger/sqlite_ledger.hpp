@@ -1,7 +1,7 @@
 // sqlite_ledger.hpp - the ledger on one SQLite file.
 //
 // Owns: the class; its parts are in sqlite_{connection,ledger,money,holds,budgets,requests,notices,
-// queries,lineage,verify,merge,failed_sync}.cpp.
+// queries,lineage,forecasts,job_history,verify,merge,failed_sync}.cpp.
 // Invariants: every write runs inside `write`: under the write lock, in BEGIN IMMEDIATE, committed
 // with synchronous=FULL; after an internal error or a failed commit it refuses to write.
 #pragma once
@@ -60,6 +60,10 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   std::size_t append(std::span<const Charge> charges) override;
   void add_lineage(const LineageRecords& records) override;
   LineageRecords lineage(UtcTime as_of) override;
+  void add_forecast(const ForecastRecord& forecast) override;
+  std::vector<ForecastRecord> forecasts(const ForecastFilter& filter) override;
+  std::vector<ForecastOutcome> forecast_outcomes(const ForecastFilter& filter) override;
+  std::vector<LedgerJob> job_history(UtcTime since) override;
   AttemptAccount price_attempt(const AttemptId& attempt_id, const PriceRow& price,
                                std::int64_t used_micro_gpus,
                                std::int64_t block_micro_gpus) override;
@@ -212,6 +216,13 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   void insert_value(const BusinessValue& value);
   bool is_own_work(const NodeId& node_id);
 
+  // sqlite_forecasts.cpp
+  void require_run_of(const ForecastRecord& forecast);
+
+  // sqlite_job_history.cpp
+  /// Of `run_id`, or of all that the history since `since` needs if it is empty.
+  std::vector<LedgerJob> read_jobs(const RunId& run_id, UtcTime since);
+
   // sqlite_merge.cpp
   MergeReport merge_attached(const std::string& origin, UtcTime now);
   void refuse_other_content();
@@ -222,6 +233,7 @@ class SqliteLedger final : public Ledger, private ForkGate::Connection {
   // sqlite_verify.cpp
   void verify_budgets(VerifyReport& report);
   void verify_accounts(VerifyReport& report);
+  void verify_forecasts(VerifyReport& report);
   void verify_account(const AccountRow& row, VerifyReport& report);
   void verify_windows(const BudgetId& budget_id, VerifyReport& report);
   void verify_holds(const AccountRow& row, VerifyReport& report);

@@ -46,7 +46,7 @@ struct Check {
   const char* what;
   Sql sql;
 };
-constexpr std::array<Check, 11> kChecks{{
+constexpr std::array<Check, 12> kChecks{{
     {"run",
      "SELECT o.run_id FROM other.runs o JOIN main.runs m USING (run_id) WHERE "
      "(o.project, o.experiment) <> (m.project, m.experiment)"},
@@ -64,6 +64,9 @@ constexpr std::array<Check, 11> kChecks{{
     {"charge",
      "SELECT event_id FROM (SELECT o.* FROM other.charges o JOIN main.charges m USING (event_id) "
      "EXCEPT SELECT * FROM main.charges)"},
+    {"forecast",
+     "SELECT event_id FROM (SELECT o.* FROM other.forecasts o JOIN main.forecasts m USING "
+     "(event_id) EXCEPT SELECT * FROM main.forecasts)"},
     {"node",
      "SELECT o.node_id FROM other.lineage_nodes o JOIN main.lineage_nodes m USING (node_id) WHERE "
      "(o.label, o.user_name, o.cluster, o.attributes, o.created_at_ns) <> (m.label, m.user_name, "
@@ -120,6 +123,11 @@ constexpr Sql kAccounts =
     "settled_ns=excluded.settled_ns, usage_count=excluded.usage_count, "
     "charged_units=excluded.charged_units, charged_picos=excluded.charged_picos, "
     "is_exhausted=excluded.is_exhausted WHERE excluded.epoch > accounts.epoch";
+
+// Of every run, since a forecast may have been made before any attempt.
+constexpr Sql kForecasts =
+    "INSERT INTO forecasts SELECT * FROM other.forecasts o WHERE attempt_id IS NULL OR attempt_id "
+    "IN (SELECT attempt_id FROM taken) ORDER BY o.rowid ON CONFLICT DO NOTHING";
 
 // What people recorded. The edges come last: those that are new here are asked for cycles.
 constexpr std::array<Sql, 6> kLineage{
@@ -236,6 +244,7 @@ MergeReport SqliteLedger::merge_attached(const std::string& origin, UtcTime now)
     report.other_count += insert_missing(kOfAttempts.at(i));
   }
   insert_missing(kAccounts);
+  report.other_count += insert_missing(kForecasts);
   report.other_count += merge_lineage(last_run);
   chain_missing(*database_, AuditOrigin::Merged);  // of what is chained: decisions and lineage
   return report;

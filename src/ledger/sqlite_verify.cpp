@@ -171,6 +171,18 @@ void SqliteLedger::verify_account(const AccountRow& row, VerifyReport& report) {
   }
 }
 
+// A forecast is known by its content, and belongs to one run.
+void SqliteLedger::verify_forecasts(VerifyReport& report) {
+  Statement strange = database_->prepare(
+      "SELECT event_id FROM forecasts f WHERE event_id <> run_id || '/forecast/' || kind || '/' || "
+      "made_at_ns OR attempt_id IS NOT NULL AND run_id NOT IN (SELECT run_id FROM attempts a WHERE "
+      "a.attempt_id = f.attempt_id) ORDER BY event_id");
+  while (strange.step()) {
+    report.problems.push_back("forecast " + strange.text() +
+                              ": its id, run, kind, time and attempt do not fit each other");
+  }
+}
+
 VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
   if (!noted_head.empty()) {
     check_noted_head(noted_head);
@@ -209,6 +221,7 @@ VerifyReport SqliteLedger::verify_since(const std::string& noted_head) {
     verify_chain(*database_, noted_head, report);
     verify_budgets(report);
     verify_accounts(report);
+    verify_forecasts(report);
   } catch (const std::exception& error) {
     report.problems.push_back(std::string("the journal cannot be rebuilt: ") + error.what());
   }

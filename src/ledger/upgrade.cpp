@@ -1,5 +1,5 @@
 // upgrade.cpp - from schema 1 to 2: budgets with terms, periods and parents; notices; telemetry.
-// From 2 to 3: the audit chain. From 3 to 4: what came from what.
+// From 2 to 3: the audit chain. From 3 to 4: what came from what. From 4 to 5: forecasts.
 //
 // A new file is made as version 1 and upgraded, so that an upgraded ledger is the same as a new
 // one.
@@ -157,6 +157,61 @@ constexpr std::array<const char*, 6> kLineageTables{"lineage_nodes", "lineage_ed
                                                     "lineage_costs", "node_statuses",
                                                     "node_uses",     "business_values"};
 
+// Use is no money: GPU-seconds are REAL. The limits of a forecast are checked here too, so that
+// `PRAGMA integrity_check` finds what was written past them.
+constexpr Sql kForecasts = R"sql(
+CREATE TABLE forecasts (
+  event_id TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs (run_id),
+  attempt_id TEXT REFERENCES attempts (attempt_id),
+  kind TEXT NOT NULL CHECK (kind IN ('submitted', 'refreshed')),
+  made_at_ns INTEGER NOT NULL CHECK (made_at_ns > 0),
+  p10_gpu_seconds REAL NOT NULL CHECK (p10_gpu_seconds >= 0),
+  p50_gpu_seconds REAL NOT NULL CHECK (p50_gpu_seconds >= p10_gpu_seconds),
+  p90_gpu_seconds REAL NOT NULL CHECK (p90_gpu_seconds BETWEEN p50_gpu_seconds AND 1e16),
+  mean_gpu_seconds REAL NOT NULL CHECK (mean_gpu_seconds BETWEEN 0 AND 1e16),
+  gpu_count INTEGER NOT NULL CHECK (gpu_count > 0),
+  elapsed_gpu_seconds REAL NOT NULL CHECK (elapsed_gpu_seconds BETWEEN 0 AND 1e16),
+  ended_job_count INTEGER NOT NULL CHECK (ended_job_count >= 0), model_id TEXT NOT NULL,
+  price_id TEXT, currency TEXT, p10_cost_units INTEGER, p10_cost_picos INTEGER,
+  p50_cost_units INTEGER, p50_cost_picos INTEGER, p90_cost_units INTEGER, p90_cost_picos INTEGER,
+  mean_cost_units INTEGER, mean_cost_picos INTEGER, user_name TEXT NOT NULL,
+  group_name TEXT NOT NULL, experiment TEXT NOT NULL, name TEXT NOT NULL, queue TEXT NOT NULL,
+  gpu_model TEXT NOT NULL, node_count INTEGER NOT NULL CHECK (node_count >= 0),
+  requested_seconds INTEGER CHECK (requested_seconds >= 0),
+  planned_steps INTEGER CHECK (planned_steps >= 0),
+  CHECK ((price_id IS NULL) + (currency IS NULL) + (p10_cost_units IS NULL)
+         + (p10_cost_picos IS NULL) + (p50_cost_units IS NULL) + (p50_cost_picos IS NULL)
+         + (p90_cost_units IS NULL) + (p90_cost_picos IS NULL) + (mean_cost_units IS NULL)
+         + (mean_cost_picos IS NULL) IN (0, 10)),
+  CHECK (p10_cost_picos BETWEEN 0 AND 999999999999 AND p50_cost_picos BETWEEN 0 AND 999999999999
+         AND p90_cost_picos BETWEEN 0 AND 999999999999
+         AND mean_cost_picos BETWEEN 0 AND 999999999999),
+  CHECK (p10_cost_units >= 0 AND mean_cost_units >= 0
+         AND (p10_cost_units, p10_cost_picos) <= (p50_cost_units, p50_cost_picos)
+         AND (p50_cost_units, p50_cost_picos) <= (p90_cost_units, p90_cost_picos))) STRICT;
+CREATE INDEX forecasts_by_run ON forecasts (run_id);
+CREATE VIEW report_forecasts AS
+SELECT strftime('%Y-%m-%dT%H:%M:%SZ', f.made_at_ns / 1000000000, 'unixepoch') AS made_at, f.kind,
+  r.project, r.experiment, r.name, f.run_id, f.attempt_id, f.gpu_count, f.p10_gpu_seconds,
+  f.p50_gpu_seconds, f.p90_gpu_seconds, f.mean_gpu_seconds, f.elapsed_gpu_seconds,
+  (SELECT sum(c.settled_ns / 1e9 * CASE WHEN p.gpu_count > 0
+      THEN 1.0 * coalesce(l.used_micro_gpus, a.used_micro_gpus) * p.gpu_count
+        / coalesce(l.block_micro_gpus, a.block_micro_gpus)
+      ELSE (SELECT g.gpu_count FROM forecasts g WHERE g.run_id = f.run_id
+        ORDER BY g.kind = 'submitted' DESC, g.made_at_ns, g.event_id LIMIT 1) END)
+    FROM attempts a JOIN accounts c USING (attempt_id) LEFT JOIN attempt_prices l USING (attempt_id)
+      LEFT JOIN prices p ON p.price_id = coalesce(l.price_id, a.price_id)
+    WHERE a.run_id = f.run_id) AS used_gpu_seconds,
+  CASE WHEN EXISTS (SELECT 1 FROM attempts a LEFT JOIN attempt_ends e USING (attempt_id)
+      WHERE a.run_id = f.run_id AND e.status IS NULL) THEN 'RUNNING'
+    ELSE (SELECT e.status FROM attempts a JOIN attempt_ends e USING (attempt_id)
+      WHERE a.run_id = f.run_id ORDER BY a.attempt_number DESC LIMIT 1) END AS status,
+  CASE WHEN f.currency IS NOT NULL THEN printf('%d.%012d', f.p50_cost_units, f.p50_cost_picos) END
+    AS p50_cost, f.currency,
+  f.ended_job_count, f.model_id
+FROM forecasts f JOIN runs r USING (run_id);
+)sql";
+
 }  // namespace
 
 void upgrade_schema_to_2(Database& database) {
@@ -180,6 +235,12 @@ void upgrade_schema_to_4(Database& database) {
     make_append_only(database, table);
   }
   database.execute("PRAGMA user_version=4");
+}
+
+void upgrade_schema_to_5(Database& database) {
+  database.execute(kForecasts);
+  make_append_only(database, "forecasts");
+  database.execute("PRAGMA user_version=5");
 }
 
 }  // namespace finops::ledger

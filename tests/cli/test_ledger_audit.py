@@ -17,13 +17,15 @@ def _database() -> pathlib.Path:
     return pathlib.Path(os.environ["FINOPS_HOME"]) / "ledger.db"
 
 
-_LINEAGE_TABLES = (
+_NEWER_TABLES = (  # than version 2
+    "forecasts",
     "lineage_nodes",
     "lineage_edges",
     "lineage_costs",
     "node_statuses",
     "node_uses",
     "business_values",
+    "audit_chain",
 )
 
 
@@ -66,15 +68,15 @@ def test_a_forged_approval_is_named_and_a_chain_written_anew_is_shown_by_the_not
     assert any(f"(ruling {asked['request_id']})" in problem for problem in report["problems"])
     with database:  # what docs/ledger.md says that the owner of the file can do
         _drop_triggers(database)
-        newer = [*_LINEAGE_TABLES, "audit_chain"]
-        database.execute("DROP VIEW report_lineage")
-        for table in newer:
+        for view in ("report_lineage", "report_forecasts"):
+            database.execute(f"DROP VIEW {view}")
+        for table in _NEWER_TABLES:
             database.execute(f"DROP TABLE {table}")
         for index in ("runs_by_parent", "runs_by_fork"):
             database.execute(f"DROP INDEX {index}")
         database.execute("PRAGMA user_version=2")
         for sql in triggers:
-            if not any(f" ON {table} " in sql for table in newer):
+            if not any(f" ON {table} " in sql for table in _NEWER_TABLES):
                 database.execute(sql)
     database.close()
     open_ledger()

@@ -97,6 +97,7 @@ class LedgerAudit : public ::testing::Test {
 
   static constexpr std::int64_t kCount = 19;  ///< records that `fill` chains
   static constexpr const char* kBackToVersion2 =
+      "DROP VIEW report_forecasts; DROP TABLE forecasts; "
       "DROP TABLE audit_chain; DROP TABLE lineage_nodes; DROP VIEW report_lineage; "
       "DROP TABLE lineage_edges; DROP TABLE lineage_costs; DROP TABLE node_statuses; "
       "DROP TABLE node_uses; DROP TABLE business_values; DROP INDEX runs_by_parent; "

@@ -9,6 +9,7 @@
 #include "ledger_conformance.hpp"
 #include "ledger_conformance_approvals.hpp"
 #include "ledger_conformance_budgets.hpp"
+#include "ledger_conformance_forecasts.hpp"
 #include "ledger_conformance_hierarchy.hpp"
 #include "ledger_conformance_lineage.hpp"
 #include "ledger_conformance_money.hpp"
@@ -35,6 +36,7 @@ std::string name_of(const ::testing::TestParamInfo<LedgerBackend>& param) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerConformance, ::testing::ValuesIn(kBackends), name_of);
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerApprovals, ::testing::ValuesIn(kBackends), name_of);
+INSTANTIATE_TEST_SUITE_P(Backends, LedgerForecasts, ::testing::ValuesIn(kBackends), name_of);
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerHierarchy, ::testing::ValuesIn(kBackends), name_of);
 INSTANTIATE_TEST_SUITE_P(Backends, LedgerLineage, ::testing::ValuesIn(kBackends), name_of);
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "finops/ledger/ledger.hpp"
+#include "forecast_support.hpp"
 #include "ledger/database.hpp"
 #include "ledger/schema.hpp"
 #include "raw_connection.hpp"
@@ -60,6 +61,7 @@ class LedgerSqlite : public ::testing::Test {
     const TelemetryWindow window{.attempt_id = attempt.attempt_id, .sample_count = 1};
     ledger->add_telemetry({&window, 1});
     ledger->add_lineage(example_lineage());
+    ledger->add_forecast(example_forecast("run1", "a1"));
     const std::string other_path = folder_ / "other.db";
     const std::unique_ptr<Ledger> other = open_ledger(other_path, {});
     other->add_run(example_run("run2"));
@@ -103,7 +105,7 @@ TEST_F(LedgerSqlite, ForbidsChangingTheJournal) {
     const std::string table(name);
     const std::string column = [&]() -> std::string {
       if (table == "charges" || table == "budget_lines" || table == "lineage_costs" ||
-          table == "node_uses") {
+          table == "node_uses" || table == "forecasts") {
         return "event_id";
       }
       if (table == "lineage_nodes" || table == "node_statuses" || table == "business_values") {
@@ -214,6 +216,12 @@ TEST_F(LedgerSqlite, VerifyFindsWhatWasTamperedWith) {
        "(status run:old/1) was changed"},
       {"node_uses", "UPDATE node_uses SET quantity=1000", "(use u1) was changed"},
       {"business_values", "UPDATE business_values SET amount_units=1", "(value v1) was changed"},
+      {"forecasts", "UPDATE forecasts SET made_at_ns=made_at_ns+1", "do not fit each other"},
+      {"forecasts", "UPDATE forecasts SET kind='refreshed'", "do not fit each other"},
+      {"forecasts", "UPDATE forecasts SET run_id='run2'", "do not fit each other"},
+      {"forecasts", "UPDATE forecasts SET attempt_id='b1'", "do not fit each other"},
+      {"forecasts", "PRAGMA ignore_check_constraints=ON; UPDATE forecasts SET p10_gpu_seconds=1e9",
+       "CHECK constraint failed in forecasts"},
   };
   for (const Case& c : cases) {
     std::filesystem::remove_all(folder_.path());

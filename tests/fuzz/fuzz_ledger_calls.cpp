@@ -1,5 +1,5 @@
 // fuzz_ledger_calls.cpp - bytes read as a sequence of calls on a real ledger: budgets, requests,
-// approvals, attempts, settlements.
+// approvals, attempts, settlements, forecasts.
 //
 // Invariants: each call works or is refused with an Error; whatever was called, the journal
 // rebuilds every account, and none is below zero.
@@ -41,7 +41,7 @@ class Calls {
 
   void make() {
     now_ += std::chrono::minutes{bytes_.byte()};
-    fuzz::is_allowed([&] { make_one(bytes_.choice(16)); });
+    fuzz::is_allowed([&] { make_one(bytes_.choice(17)); });
   }
   [[nodiscard]] UtcTime now() const { return now_; }
 
@@ -108,7 +108,8 @@ class Calls {
                                                      : SuspectOutcome::Released,
                                      who(), now_);
         break;
-      default: price_attempt();
+      case 15: price_attempt(); break;
+      default: add_forecast();
     }
   }
   void ensure_budget() {
@@ -183,6 +184,26 @@ class Calls {
     (void)ledger_.price_attempt(attempt(), price, bytes_.integer(), bytes_.integer());
   }
 
+  void add_forecast() {
+    ForecastRecord forecast;
+    forecast.run_id = run();
+    forecast.attempt_id = bytes_.chance() ? AttemptId{} : attempt();
+    forecast.kind = bytes_.chance() ? ForecastKind::Submitted : ForecastKind::Refreshed;
+    forecast.made_at = when();
+    for (double ForecastRecord::* const number :
+         {&ForecastRecord::p10_gpu_seconds, &ForecastRecord::p50_gpu_seconds,
+          &ForecastRecord::p90_gpu_seconds, &ForecastRecord::mean_gpu_seconds}) {
+      forecast.*number = bytes_.chance() ? bytes_.raw<std::uint16_t>() : bytes_.raw<double>();
+    }
+    forecast.gpu_count = bytes_.raw<std::int32_t>();
+    if (bytes_.chance()) {
+      forecast.price_id = PriceId{bytes_.text(4)};
+      forecast.cost = ForecastCost{money(), money(), money(), money()};
+    }
+    forecast.job.name = bytes_.text(8);
+    ledger_.add_forecast(forecast);
+  }
+
   fuzz::Bytes& bytes_;
   Ledger& ledger_;
   UtcTime now_{std::chrono::seconds{1'764'000'000}};
@@ -200,6 +221,13 @@ void check(Ledger& ledger, UtcTime now) {
   (void)ledger.suspects();
   (void)ledger.unpriced_attempts();
   (void)ledger.notices(0, 1'000);
+  for (const ForecastOutcome& outcome : ledger.forecast_outcomes({})) {
+    require_valid(outcome.forecast);
+    ledger.add_forecast(outcome.forecast);  // the same again
+  }
+  for (const LedgerJob& job : ledger.job_history(UtcTime::min())) {
+    fuzz::require(job.run_seconds >= 0, job.run_id.str() + " ran for no negative time");
+  }
   const VerifyReport report = ledger.verify();
   fuzz::require(report.is_clean(), report.is_clean() ? "" : report.problems.front());
 }

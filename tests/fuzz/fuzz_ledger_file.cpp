@@ -35,6 +35,19 @@ void add_lineage(Ledger& ledger) {
   ledger.add_lineage(lineage);
 }
 
+void add_forecast(Ledger& ledger, const RunId& run_id) {
+  ForecastRecord forecast;
+  forecast.run_id = run_id;
+  forecast.made_at = kNow;
+  forecast.p50_gpu_seconds = 5;
+  forecast.p90_gpu_seconds = 7;
+  forecast.gpu_count = 8;
+  forecast.price_id = PriceId{"price"};
+  forecast.cost = ForecastCost{};
+  forecast.job.planned_steps = 7;
+  ledger.add_forecast(forecast);
+}
+
 void fill(Ledger& ledger) {
   PriceRow price;
   price.price_id = PriceId{"price"};
@@ -79,6 +92,7 @@ void fill(Ledger& ledger) {
                                                   .wanted_hold = Money::parse("7 USD")});
     (void)ledger.add_decision({.attempt_id = attempt.attempt_id, .decided_at = kNow});
     ledger.add_checkpoint({run.run_id, attempt.attempt_id, 1, 7, "/ckpt", kNow});
+    add_forecast(ledger, run.run_id);
     if (run.run_id == RunId{"run1"}) {
       (void)ledger.close({.attempt_id = attempt.attempt_id,
                           .epoch = account.epoch,
@@ -180,7 +194,7 @@ void forge(fuzz::Bytes& bytes, const std::string& path) {
       case 0: forger.run("DELETE FROM " + table); break;
       case 1: forger.run("ALTER TABLE " + table + " RENAME COLUMN " + column + " TO other"); break;
       case 2: forger.run("DROP TABLE " + table); break;
-      case 3: forger.run("PRAGMA user_version=" + std::to_string(bytes.byte() % 5)); break;
+      case 3: forger.run("PRAGMA user_version=" + std::to_string(bytes.byte() % 6)); break;
       default: forger.run("UPDATE " + table + " SET " + column + "=" + value);
     }
   }
@@ -207,6 +221,12 @@ void read_all(Ledger& ledger) {
   fuzz::is_allowed([&] { (void)ledger.user_prices(); });
   fuzz::is_allowed([&] { (void)ledger.notices(0, 100); });
   fuzz::is_allowed([&] { (void)ledger.telemetry(AttemptId{"run1-1"}); });
+  fuzz::is_allowed([&] {
+    for (const ForecastOutcome& outcome : ledger.forecast_outcomes({})) {
+      require_valid(outcome.forecast);
+    }
+  });
+  fuzz::is_allowed([&] { (void)ledger.job_history(kNow); });
   for (const UtcTime as_of : {UtcTime::max(), kNow}) {
     fuzz::is_allowed([&] {
       for (const LineageEdge& edge : ledger.lineage(as_of).edges) {
@@ -231,6 +251,7 @@ void write_all(Ledger& ledger) {
     (void)ledger.settle_suspect(AttemptId{"run1-1"}, SuspectOutcome::Spent, "ada", kNow);
   });
   fuzz::is_allowed([&] { (void)ledger.expire_requests(kNow); });
+  fuzz::is_allowed([&] { add_forecast(ledger, RunId{"run1"}); });
   fuzz::is_allowed([&] {
     LineageRecords records;
     records.edges.push_back({NodeId{"run:run2"}, EdgeKind::Read, NodeId{"model:m"}, {}, kNow});

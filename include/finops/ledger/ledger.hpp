@@ -22,6 +22,7 @@
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
 #include "finops/record/decision.hpp"
+#include "finops/record/forecast.hpp"
 #include "finops/record/lineage.hpp"
 #include "finops/record/price.hpp"
 #include "finops/record/run.hpp"
@@ -162,6 +163,20 @@ class Ledger {
   /// Of one attempt, oldest first.
   [[nodiscard]] virtual std::vector<TelemetryWindow> telemetry(const AttemptId& attempt_id) = 0;
 
+  /// Keeps a forecast of a run. The same again is a no-op. Throws Error(Conflict) on other content
+  /// under a known id (run, kind and time) and on an attempt of another run, Error(NotFound) if the
+  /// run or the attempt is not there, and as require_valid does.
+  virtual void add_forecast(const ForecastRecord& forecast) = 0;
+  /// In the order of their time.
+  [[nodiscard]] virtual std::vector<ForecastRecord> forecasts(const ForecastFilter& filter) = 0;
+  /// The same, each with what its run has used and cost by now.
+  [[nodiscard]] virtual std::vector<ForecastOutcome> forecast_outcomes(
+      const ForecastFilter& filter) = 0;
+  /// The runs that forecasts are learned from, in the order of submission: those that ended at or
+  /// after `since` (UtcTime::min(): all), and all that have not ended. A run that never started is
+  /// none. A merge may bring runs that ended before a `since` of yesterday: read all after one.
+  [[nodiscard]] virtual std::vector<LedgerJob> job_history(UtcTime since) = 0;
+
   /// Records what came from what, all or nothing. The same again is a no-op, also of an edge with a
   /// step and without: what was recorded first stands. Throws Error(Conflict) on other content
   /// under a known id (of an edge: its sentence; of a status: its node, name and time), on a node
@@ -181,11 +196,12 @@ class Ledger {
   /// would add up.
   [[nodiscard]] virtual LineageRecords lineage(UtcTime as_of) = 0;
 
-  /// Brings the runs of another ledger file in: what ran, what it cost, what was decided, and what
-  /// people recorded of its lineage. Budgets, requests and notices stay where they are. Merging
-  /// again brings only what is new. A run on several hosts becomes one run with the attempts of
-  /// all. All or nothing; an edge that closes a cycle here is an Error(InvalidArgument).
-  /// Throws Error(Conflict) if the same id means something else there, Error(UnsupportedSchema).
+  /// Brings the runs of another ledger file in: what ran, what it cost, what was decided and
+  /// forecast, and what people recorded of its lineage. Budgets, requests and notices stay where
+  /// they are. Merging again brings only what is new. A run on several hosts becomes one run with
+  /// the attempts of all. All or nothing; an edge that closes a cycle here is an
+  /// Error(InvalidArgument). Throws Error(Conflict) if the same id means something else there,
+  /// Error(UnsupportedSchema).
   virtual MergeReport merge(const std::string& other_path, UtcTime now) = 0;
   /// Writes one whole, consistent file to `path`, as of now, for `merge` on another host. A ledger
   /// is never copied with cp: what is in its write-ahead log would be missing.

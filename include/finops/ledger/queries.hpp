@@ -10,6 +10,7 @@
 
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
+#include "finops/record/forecast.hpp"
 #include "finops/record/notice.hpp"
 #include "finops/record/run.hpp"
 
@@ -47,6 +48,51 @@ struct AttemptSummary {
   std::optional<Money> uncertain_cost;
   Nanoseconds metered_time{};
   Nanoseconds uncertain_time{};
+};
+
+/// Empty fields match everything.
+struct ForecastFilter {
+  RunId run_id;
+  std::string project;     ///< of the run
+  std::string experiment;  ///< of the run
+  std::optional<ForecastKind> kind;
+  UtcTime made_from{};                  ///< inclusive
+  UtcTime made_until = UtcTime::max();  ///< exclusive
+  std::int64_t limit = INT64_MAX;       ///< the newest so many
+};
+
+/// A run as a job of a history that forecasts are learned from: all its attempts are one job, a
+/// pause among them is no end.
+struct LedgerJob {
+  RunId run_id;
+  std::string user_name;
+  std::string project;
+  std::string experiment;
+  std::string name;
+  std::string resource;   ///< as the user wrote it, of the last attempt that says: "8xH100"
+  std::string gpu_model;  ///< of a forecast, else of the price, else as the resource is named
+  std::string queue;      ///< this and the next three of its first forecast; empty: unknown
+  std::int32_t node_count = 0;
+  std::optional<std::int64_t> requested_seconds;
+  std::optional<std::int64_t> planned_steps;
+  /// Of the last attempt: what its price buys of it, else what a forecast was asked for, else what
+  /// the resource's name says. May be a fraction; empty: unknown.
+  std::optional<double> gpu_count;
+  UtcTime submitted_at{};  ///< when it was created, or its first attempt started if that is before
+  UtcTime started_at{};    ///< of the first attempt; epoch: none has started
+  UtcTime ended_at{};      ///< of the last attempt; epoch: it runs, or is paused and may go on
+  std::int32_t attempt_count = 0;
+  double run_seconds = 0;  ///< settled, summed over attempts: an uncertain rest is not in it
+  std::optional<double> gpu_seconds;      ///< each attempt with its own GPUs; empty: one is unknown
+  RunStatus status = RunStatus::RUNNING;  ///< as RunSummary's
+  std::string reason;                     ///< why the last attempt ended; empty while it runs
+  std::optional<Money> metered_cost;      ///< empty: not all is priced, or in several currencies
+};
+
+/// What was said, and what became of it so far (job.ended_at: for good).
+struct ForecastOutcome {
+  ForecastRecord forecast;
+  LedgerJob job;
 };
 
 struct SuspectAttempt {
@@ -102,7 +148,7 @@ struct MergeReport {
   std::int64_t attempt_count = 0;
   std::int64_t usage_count = 0;
   std::int64_t charge_count = 0;
-  std::int64_t other_count = 0;  ///< prices, checkpoints, decisions, ends, telemetry, lineage
+  std::int64_t other_count = 0;  ///< prices, checkpoints, decisions, ends, telemetry, lineage, ...
 };
 
 struct VerifyReport {
