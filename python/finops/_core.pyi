@@ -149,10 +149,10 @@ from ._core_predict import (
     ForecastDriver as ForecastDriver,
 )
 from ._core_predict import (
-    ForecastHealth as ForecastHealth,
+    Forecaster as Forecaster,
 )
 from ._core_predict import (
-    Forecaster as Forecaster,
+    ForecastHealth as ForecastHealth,
 )
 from ._core_predict import (
     PastJob as PastJob,
