@@ -30,8 +30,8 @@ cmake_is_recent() {
 # Prints the Debian packages that are not installed, one a line.
 missing_packages() {
   local package wanted
-  wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libgtest-dev
-    libbenchmark-dev python3-venv python3-dev strace ccache graphviz)
+  wanted=(libsqlite3-dev libcctz-dev libmd-dev tzdata nlohmann-json3-dev libeigen3-dev
+    libgtest-dev libbenchmark-dev python3-venv python3-dev strace ccache graphviz)
   cmake_is_recent || wanted+=(cmake)
   ninja --version >/dev/null 2>&1 || wanted+=(ninja-build)
   g++ --version >/dev/null 2>&1 || wanted+=(g++)
@@ -75,7 +75,7 @@ install_system_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
       "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
-      "nlohmann-json >= 3.9, GoogleTest, Google Benchmark and Python >= 3.10, and optionally" \
+      "nlohmann-json >= 3.9, Eigen >= 3.4, GoogleTest, Google Benchmark and Python >= 3.10, and optionally" \
       "ccache, strace, graphviz, chromium with its driver, and (for make fuzz) clang with" \
       "libFuzzer."
     return 0

@@ -89,8 +89,10 @@ IdleJudgement idle_judgement(const RunState& state, const Policy& policy, BootTi
   if (!state.usage->is_enough() || state.usage->asked < policy.utilization_window) {
     return IdleJudgement::TooLittle;
   }
-  // Somebody who announced a silence waits for something; the window starts anew after it.
-  if (now - announced_until(state, policy) < policy.utilization_window) {
+  // Somebody who announced a silence waits for something; the window starts anew after it. Without
+  // an announcement the epoch of this clock is no time: the host may have started a minute ago.
+  const BootTime announced = announced_until(state, policy);
+  if (announced > BootTime{} && now - announced < policy.utilization_window) {
     return IdleJudgement::Announced;
   }
   return least_used_gpu(state) == nullptr ? IdleJudgement::NoGpu : IdleJudgement::Judged;

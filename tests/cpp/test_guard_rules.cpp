@@ -171,6 +171,17 @@ TEST(GuardIdle, WaitsForAnAnnouncedSilence) {
   EXPECT_EQ(decide_at(kLater + minutes{90}), "STOP idle directive");
 }
 
+// Goal: a host that has just started judges as any other; nobody announced a silence there.
+// Method: the clock of the boot is at a moment, before and after a window's length.
+TEST(GuardIdle, NeedsNoLongUptime) {
+  for (const minutes uptime : {minutes{1}, minutes{29}, minutes{31}}) {
+    RunState state = measured_run(0, BootTime{uptime});
+    state.started_at = BootTime{};
+    EXPECT_EQ(text_of(decide(state, idle_policy(), BootTime{uptime})), "STOP idle directive")
+        << uptime.count() << " min";
+  }
+}
+
 // Goal: use takes a directive back, never a signal. Method: a busy GPU on each rung.
 TEST(GuardIdle, UseHelpsOnlyBeforeSigterm) {
   struct Case {

@@ -13,6 +13,9 @@
 
 namespace finops::predict {
 
+/// Rows beyond would not fit the histograms' integers.
+inline constexpr std::size_t kMaxTrainingRowCount = std::size_t{1} << 24;
+
 enum class Loss : std::uint8_t {
   Squared,   ///< a mean
   Quantile,  ///< pinball loss at TrainOptions::quantile
@@ -48,8 +51,8 @@ struct BinnedFeatures {
                                           std::size_t feature_count, std::size_t max_border_count);
 
 /// Trains one output. `targets` and `weights` (empty: all 1): [row_count], finite, weights not
-/// below 0. A constant target gives a forest without trees. `offsets` (empty: 0) is what is there
-/// before the first tree: the forest learns the rest.
+/// below 0 (one of them above it), none past 1e30. A constant target gives a forest without trees;
+/// so does one that no feature tells anything of. Trees may be fewer and shallower than asked for.
 /// Throws Error(InvalidArgument) on no rows, sizes that differ, or options out of range.
 [[nodiscard]] Forest train_forest(const BinnedFeatures& features, std::span<const float> targets,
                                   std::span<const float> weights, const TrainOptions& options);
