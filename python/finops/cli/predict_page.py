@@ -127,7 +127,8 @@ def _numbers(forecast: Forecast) -> Table:
     )  # fmt: skip
     costs = (forecast.p10_cost, forecast.p50_cost, forecast.p90_cost, forecast.mean_cost)
     spans = (forecast.p10_duration, forecast.p50_duration, forecast.p90_duration)
-    table.add_row("cost", *(money_text(cost) for cost in costs), style="bold")
+    if forecast.p50_cost is not None:
+        table.add_row("cost", *(money_text(cost) for cost in costs), style="bold")
     table.add_row("GPU-hours", *(format_gpu_hours(one) for one in hours))
     table.add_row("run time", *(format_span(span) for span in spans), "")
     return table
@@ -173,9 +174,10 @@ def _facts(forecast: Forecast, budget: Money | None) -> list[Text]:
     if budget is not None:
         chance = forecast.chance_to_exceed(budget)
         if chance is None:
-            lines.append(
-                Text(f"chance to exceed {format_money(budget)}: {UNKNOWN}", style="yellow")
+            text = (
+                f"chance to exceed {format_money(budget)}: {UNKNOWN} without --resources or --price"
             )
+            lines.append(Text(text, style="yellow"))
         else:
             meter = bar(chance, 20)
             style = "red" if chance >= 0.5 else "yellow" if chance >= 0.1 else "green"

@@ -139,9 +139,9 @@ def _draw_weeks(axes: Any, numbers: ReportNumbers) -> None:
     if errors:
         reach = min(max(20.0, *(abs(error) for error in errors)) * 1.1, 220.0)
         axes.set_ylim(-min(reach, 110.0), reach)
-    every = max(1, len(weeks) // 6)
+    every = max(1, -(-len(weeks) // 5))
     axes.set_xticks(range(0, len(weeks), every))
-    axes.set_xticklabels([f"{week.monday:%d %b}" for week in weeks[::every]])
+    axes.set_xticklabels([f"{week.monday.day} {week.monday:%b}" for week in weeks[::every]])
     axes.set_xlabel("week from")
 
 
