@@ -35,7 +35,7 @@ KINDS = [
 
 def jobs() -> list[list[str]]:
     chance = random.Random(SEED)
-    rows = []
+    rows: list[list[str]] = []
     for user, group, name, gpus, gpu, hours, spread, weekly, requested in KINDS:
         trend = chance.uniform(-0.04, 0.06)  # models grow, or code gets faster, week by week
         for week in range(WEEKS):
@@ -53,15 +53,15 @@ def jobs() -> list[list[str]]:
                 started = submitted + waited
                 ended = started + timedelta(seconds=seconds)
                 rows.append([
-                    submitted, user, group, name, gpus, gpu, requested * 3600, started, ended,
-                    f"{seconds:.0f}", status,
+                    text(submitted), user, group, name, str(gpus), gpu, str(requested * 3600),
+                    text(started), text(ended), f"{seconds:.0f}", status,
                 ])  # fmt: skip
-    rows.sort(key=lambda row: row[0])
-    return [[str(number), *map(text, row)] for number, row in enumerate(rows, start=1)]
+    rows.sort()  # texts of times sort as the times do
+    return [[str(number), *row] for number, row in enumerate(rows, start=1)]
 
 
-def text(value: object) -> str:
-    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else str(value)
+def text(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ def outcome(actual: float, *, day: int = 0, mean: float = 4.0, killed: bool = Fa
     """p10, p50 and p90 are 1, 4 and 16 GPU-hours."""
     made_at = MONDAY + timedelta(days=day)
     hours = (1.0, 4.0, 16.0, mean, actual)
-    seconds = [one * HOUR for one in hours]
-    return Outcome("j", made_at, *seconds, is_censored=killed)
+    p10, p50, p90, said, used = (one * HOUR for one in hours)
+    return Outcome("j", made_at, p10, p50, p90, said, used, is_censored=killed)
 
 
 def test_nothing_is_none_and_not_zero() -> None:

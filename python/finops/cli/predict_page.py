@@ -256,8 +256,9 @@ def driver_words(driver: Driver) -> str:
 
 def _past_table(past: list[PastRun]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for justify in ("left", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
     for one in past:
         status = Text(one.status, style=_STATUS_STYLES.get(one.status, "yellow"))
         hours = f"{format_gpu_hours(one.gpu_hours)} GPU-hours"

@@ -95,8 +95,8 @@ def _show(title: str, numbers: ReportNumbers, left_out: dict[str, int], console:
         console.print(Text(f"left out: {count:,} {one_line(reason)}", style="dim"))
     console.print()
     table = plain_table("", "VALUE", "MEANT", right=("VALUE", "MEANT"))
-    for row in summary_rows(numbers):
-        table.add_row(*row)
+    for what, value, meant in summary_rows(numbers):
+        table.add_row(what, value, meant)
     console.print(table)
     header, *rows = week_rows(numbers.weeks)
     if rows:

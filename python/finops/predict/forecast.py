@@ -233,12 +233,25 @@ def priced_forecast(
 ) -> Forecast:
     """`seconds`: p10, p50, p90 and mean GPU-seconds."""
     rate = asked.rate
-    hours = [one / _HOUR for one in seconds]
+    p10, p50, p90, mean = (one / _HOUR for one in seconds)
     costs: list[Money | None] = [
         None if rate is None else cost_of_use(rate, one, asked.gpu_count) for one in seconds
     ]
-    hourly = None if rate is None else rate.hourly
-    return Forecast(asked.gpu_count, asked.text, *hours, *costs, hourly, **facts, _rate=rate)
+    return Forecast(
+        gpu_count=asked.gpu_count,
+        resources=asked.text,
+        p10_gpu_hours=p10,
+        p50_gpu_hours=p50,
+        p90_gpu_hours=p90,
+        mean_gpu_hours=mean,
+        p10_cost=costs[0],
+        p50_cost=costs[1],
+        p90_cost=costs[2],
+        mean_cost=costs[3],
+        price_per_hour=None if rate is None else rate.hourly,
+        **facts,
+        _rate=rate,
+    )
 
 
 def cold_notes(usage: UsageForecast) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def outcomes_of_ledger(
     left_out = Counter[str]()
     for one in ledger.forecast_outcomes(project=project, experiment=experiment, kind="submitted"):
         said, job = one.forecast, one.job
-        if said.run_id in found:
+        if said.run_id in found or said.made_at is None:
             continue  # a later attempt; the first word counts
         if job.ended_at is None:
             left_out["run or are paused"] += 1

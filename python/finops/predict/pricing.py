@@ -76,7 +76,8 @@ def read_resource(
             raise InvalidArgument('how many GPUs? Give gpus=8, or resources="8xH100"')
         return Asked("", "", gpus, rate)
     name, gpu_count = parse_resource(resources)
-    model, price_id, warnings = name, "", ()
+    model, price_id = name, ""
+    warnings: tuple[str, ...] = ()
     if rate is None:
         quote = quote_rate(book, resources)
         if quote is not None:
