@@ -18,7 +18,7 @@ from ..errors import InvalidArgument, NotFound
 from ..ledger import ledger_path, open_ledger
 from ..pricebook import load_price_book
 from ..spans import read_span
-from .model_store import ModelNote, StoredModel, load_model
+from .model_store import MAX_MODEL_BYTES, ModelNote, StoredModel, load_model
 from .pricing import Asked, affordable_gpu_seconds, cost_of_use, read_resource
 
 _HOUR = 3600.0
@@ -270,10 +270,11 @@ def load_or_cold(
     *,
     home: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
+    most_bytes: int = MAX_MODEL_BYTES,
 ) -> StoredModel:
     """The model of `home`; a cold one if there is none there. A named file must be there."""
     try:
-        return load_model(home=home, path=model)
+        return load_model(home=home, path=model, most_bytes=most_bytes)
     except NotFound:
         if model is not None:
             raise

@@ -34,6 +34,8 @@ from .records import make_record, store_record
 _log = logging.getLogger("finops")
 # A start waits for a busy ledger no longer than this; the forecast is then not kept.
 LEDGER_PATIENCE = timedelta(milliseconds=500)
+# A start reads no larger model: 200,000 jobs are about 13 MB.
+MOST_MODEL_BYTES = 64 * 1024 * 1024
 _SAMPLES_KEPT = 64
 _KEEP_INTERVAL_SECONDS = 60.0
 
@@ -114,7 +116,7 @@ def _watch(run: Run) -> _Watched:
         requested_time=requested_time,
         planned_steps=planned_steps,
     )
-    watched = _Watched(asked, job, load_or_cold(home=run.home or None))
+    watched = _Watched(asked, job, load_or_cold(home=run.home or None, most_bytes=MOST_MODEL_BYTES))
     if run.attempt_number > 1:
         watched.earlier_seconds = _earlier_seconds(run)
     _submit(watched)

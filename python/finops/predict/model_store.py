@@ -86,6 +86,7 @@ def load_model(
     *,
     home: str | os.PathLike[str] | None = None,
     path: str | os.PathLike[str] | None = None,
+    most_bytes: int = MAX_MODEL_BYTES,
 ) -> StoredModel:
     """Read a model from `path`, else from `home`.
 
@@ -96,7 +97,7 @@ def load_model(
     InvalidArgument : it is damaged, hostile or past a limit; UnsupportedSchema : it is newer.
     """
     target = model_path(home) if path is None else pathlib.Path(path)
-    data = _read_limited(target, MAX_MODEL_BYTES, is_strict=path is None)
+    data = _read_limited(target, most_bytes, is_strict=path is None)
     try:
         forecaster = Forecaster.from_json(data.decode("utf-8", "strict"))
     except UnicodeDecodeError as error:
