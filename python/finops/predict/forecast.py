@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from .._core import Forecaster, Ledger, Money, Rate, UsageForecast, chance_to_exceed
+from .._core import Forecaster, Money, Rate, UsageForecast, chance_to_exceed
 from ..errors import InvalidArgument, NotFound
 from ..ledger import ledger_path, open_ledger
 from ..pricebook import load_price_book
 from ..spans import read_span
 from .model_store import MAX_MODEL_BYTES, ModelNote, StoredModel, load_model
 from .pricing import Asked, affordable_gpu_seconds, cost_of_use, read_resource
+from .sources import renew_from_ledger
 
 _HOUR = 3600.0
 MAX_STEPS = 2**62
@@ -155,8 +156,11 @@ def forecast(
     InvalidArgument, UnknownResource, AmbiguousResource : what was asked makes no sense.
     InvalidArgument, UnsupportedSchema, HomeNotSafe : the model file is damaged, newer, not yours.
     """
-    asked = read_resource(_price_book(home), resources, gpus=gpus, price=price)
+    ledger = open_ledger(home, read_only=True) if os.path.exists(ledger_path(home)) else None
+    asked = read_resource(load_price_book(ledger), resources, gpus=gpus, price=price)
     stored = load_or_cold(home=home, model=model)
+    if ledger is not None and model is None:
+        renew_from_ledger(stored, ledger)
     now = datetime.now(timezone.utc)
     job = make_job(
         asked,
@@ -279,13 +283,6 @@ def load_or_cold(
         if model is not None:
             raise
         return StoredModel(Forecaster(), ModelNote())
-
-
-def _price_book(home: str | os.PathLike[str] | None) -> Any:
-    ledger: Ledger | None = None
-    if os.path.exists(ledger_path(home)):
-        ledger = open_ledger(home, read_only=True)
-    return load_price_book(ledger)
 
 
 def _user_name() -> str:

@@ -6,19 +6,19 @@ Invariants: a refreshed forecast is never below what was used; it is kept beside
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from .._core import Forecaster, Ledger, LedgerJob, LiveRun, Money
+from .._core import Forecaster, Ledger, LedgerJob, LiveRun, Money, Rate, UsageForecast
 from ..errors import FinopsError, InvalidArgument, NotFound
-from ..pricebook import load_price_book
 from .forecast import Forecast, cold_notes, priced_forecast
 from .model_store import ModelNote, StoredModel, load_model, save_model
 from .outlook import ProgressSample, Quantiles, combine, estimate_from_progress
-from .pricing import Asked, read_resource
+from .pricing import Asked
 from .records import make_record, store_record
 from .sources import catch_up, job_row, jobs_of_ledger
 
@@ -121,7 +121,7 @@ def _renew(
     run_seconds = _run_seconds(ledger, job, page)
     used = run_seconds * asked.gpu_count
     row = {**job_row(job), "gpu_count": asked.gpu_count}
-    usage = _ask(stored.forecaster, row, run_seconds, now)
+    usage = _ask(stored.forecaster, row, run_seconds, now, job.attempt_count)
     estimate = None
     if page is not None and page.reports and job.planned_steps:
         first_step = _first_step(ledger, job, page)
@@ -162,14 +162,14 @@ def _renew(
 
 
 def _asked(ledger: Ledger, job: LedgerJob) -> Asked:
-    book = load_price_book(ledger)
-    gpus = None
-    if job.gpu_count is not None:
-        gpus = max(1, round(job.gpu_count))
-    try:
-        return read_resource(book, job.resource, gpus=None if job.resource else gpus)
-    except FinopsError:
-        return Asked(job.resource, job.gpu_model, gpus or 1, None)
+    """What the newest attempt runs on, at the price that it is charged."""
+    newest = ledger.attempts(job.run_id)[-1]
+    rate, price_id = None, ""
+    if newest.price:
+        rate = Rate.whole(Money.parse(newest.price.rpartition("/")[0]))
+        price_id = newest.attempt.price_id
+    gpu_count = max(1, math.ceil(job.gpu_count or 1))  # of unknown size: one, as in live.py
+    return Asked(job.resource, job.gpu_model, gpu_count, rate, price_id)
 
 
 def _run_seconds(ledger: Ledger, job: LedgerJob, page: LiveRun | None) -> float:
@@ -193,11 +193,14 @@ def _first_step(ledger: Ledger, job: LedgerJob, page: LiveRun) -> int:
     return min(checkpoint.step, page.step)
 
 
-def _ask(forecaster: Forecaster, row: Mapping[str, Any], run_seconds: float, now: datetime) -> Any:
-    # The model's start of a job counts pauses too, so the moment asked for is its start and the
-    # time that it ran.
-    started = row["start_time"] or row["submit_time"]
-    moment = started + timedelta(seconds=run_seconds)
+def _ask(
+    forecaster: Forecaster, row: Mapping[str, Any], run_seconds: float, now: datetime, attempts: int
+) -> UsageForecast:
+    # The model counts from a job's start, pauses too: of a run that paused, the moment asked for is
+    # its start and the time that it ran.
+    moment = now
+    if attempts > 1:
+        moment = (row["start_time"] or row["submit_time"]) + timedelta(seconds=run_seconds)
     try:
         return forecaster.refresh(row["job_id"], moment)
     except InvalidArgument:  # the model does not know it: made from a file, or a clock that differs

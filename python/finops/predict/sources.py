@@ -11,16 +11,18 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 from .._core import Forecaster, Ledger, LedgerJob
 from ..errors import InvalidArgument
 from .csv_jobs import read_jobs
+from .model_store import StoredModel
 
 # How a run's end is a job's. PAUSED is none: it may go on.
 _STATUSES = {"FINISHED": "COMPLETED", "FAILED": "FAILED", "KILLED": "CANCELLED"}
-_LONGEST_CATCH_UP = timedelta(days=3650)
+# What is learned on the way to an answer; more is for `finops predict train`.
+_MOST_COLD_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,9 @@ def jobs_of_ledger(ledger: Ledger, since: datetime | None = None) -> Jobs:
 
 def job_row(job: LedgerJob) -> dict[str, Any]:
     """A run as a job: its project is the group, its experiment the queue unless it had one."""
-    assert job.gpu_count is not None
-    gpu_count = max(1, math.ceil(job.gpu_count))  # a part of a GPU counts as one
+    gpu_count = max(1, math.ceil(job.gpu_count or 1))  # a part of a GPU counts as one
     run_seconds = job.run_seconds
-    if job.gpu_seconds is not None and job.gpu_count >= 1:
+    if job.gpu_seconds is not None and (job.gpu_count or 0) >= 1:
         run_seconds = job.gpu_seconds / gpu_count  # attempts may have had other numbers of GPUs
     ended = job.ended_at if job.status in _STATUSES else None
     return {
@@ -127,8 +128,16 @@ def catch_up(forecaster: Forecaster, rows: Iterable[Mapping[str, Any]], as_of: d
     return ended_count
 
 
-def moment_of(as_of: datetime | None) -> datetime:
-    """From when on a ledger is read for `catch_up`; without a note of it, all of it."""
-    if as_of is not None:
-        return as_of
-    return datetime.now(timezone.utc) - _LONGEST_CATCH_UP
+def renew_from_ledger(stored: StoredModel, ledger: Ledger) -> None:
+    """Tell a model what the ledger knows since: what ended, and what is in flight now.
+
+    A model from a file is left as it is: its jobs may be the ledger's under other ids. A cold one
+    learns from the newest runs, so that a first forecast needs no training.
+    """
+    if stored.note.is_from_ledger and stored.note.as_of is not None:
+        as_of = stored.note.as_of
+        catch_up(stored.forecaster, jobs_of_ledger(ledger, as_of).rows, as_of)
+    elif not stored.model_id:
+        rows = jobs_of_ledger(ledger).rows[-_MOST_COLD_ROWS:]
+        if rows:
+            stored.forecaster.learn(rows)
