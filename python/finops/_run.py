@@ -147,14 +147,18 @@ def init(
     run = Run.start(options)
     for warning in run.warnings:
         _log.warning("%s", warning)
-    _open_runs.append(run)
-    _errors_before[run.attempt_id] = getattr(sys, "last_value", None)
-    _plans[run.attempt_id] = plan
+    _remember(run, plan)
     if forecast:
         from .predict.live import forecast_at_start
 
         forecast_at_start(run)
     return run
+
+
+def _remember(run: Run, plan: tuple[int | None, timedelta | None]) -> None:
+    _open_runs.append(run)
+    _errors_before[run.attempt_id] = getattr(sys, "last_value", None)
+    _plans[run.attempt_id] = plan
 
 
 def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -> None:

@@ -90,7 +90,7 @@ def test_it_works_with_no_job_at_all(cli: Cli) -> None:
     assert found["gpu_hours"]["p90"] > 10 * found["gpu_hours"]["p10"]
     output, _ = cli(*JOB)
     assert "rests on no finished job" in output
-    assert "finops predict train" in output
+    assert "this is a wide prior, not your history" in output
 
 
 def test_any_gpu_and_no_gpu(cli: Cli) -> None:

@@ -133,9 +133,9 @@ class Run {
   }
   /// Since the attempt's start, on CLOCK_BOOTTIME; stands still after `finish`.
   [[nodiscard]] Nanoseconds elapsed() const;
-  /// The last step that any rank reported; empty before the first.
+  /// The last step that this process reported; empty before the first.
   [[nodiscard]] std::optional<std::int64_t> step() const noexcept {
-    const std::int64_t step = process_->step.load(std::memory_order_relaxed);
+    const std::int64_t step = own_step_.load(std::memory_order_relaxed);
     return step == pulse::kNoStep ? std::nullopt : std::optional{step};
   }
   /// What an hour costs, exactly; empty if the attempt is unpriced.

@@ -123,7 +123,7 @@ def _renew(
     row = {**job_row(job), "gpu_count": asked.gpu_count}
     usage = _ask(stored.forecaster, row, run_seconds, now, job.attempt_count)
     estimate = None
-    if page is not None and page.reports and job.planned_steps:
+    if page is not None and page.step > 0 and job.planned_steps:  # heartbeats leave it at 0
         first_step = _first_step(ledger, job, page)
         sample = ProgressSample(page.elapsed.total_seconds(), page.step)
         estimate = estimate_from_progress(
