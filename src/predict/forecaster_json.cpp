@@ -2,10 +2,14 @@
 //
 // Owns: the file's layout, its limits and its checksum. Does not own: opening files.
 // Invariant: what is refused is refused before it costs memory beyond the text's own.
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "finops/base/error.hpp"
+#include "finops/predict/model_file.hpp"
 #include "finops/record/json_depth.hpp"
+#include "predict/forecaster_refit.hpp"
 #include "predict/forecaster_state.hpp"
 
 namespace finops::predict {
@@ -115,20 +119,136 @@ Json parsed(std::string_view text) {
   return root;
 }
 
+// Job id, p10, p50, p90, group: of each job in flight, by id.
+Json promises_json(const std::unordered_map<std::string, InFlightJob>& in_flight) {
+  std::map<std::string, Json> rows;
+  for (const auto& [job_id, job] : in_flight) {
+    if (job.promise) {
+      const LogForecast& logs = job.promise->logs;
+      rows[job_id] = Json::array({job_id, logs[0], logs[1], logs[2], job.promise->group});
+    }
+  }
+  Json list = Json::array();
+  for (auto& [job_id, row] : rows) {
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+void read_promises(const Json& list, std::unordered_map<std::string, InFlightJob>& in_flight) {
+  for (const Json& row : list) {
+    const auto found = in_flight.find(row.at(0).get<std::string>());
+    const Promise promise{
+        {row.at(1).get<double>(), row.at(2).get<double>(), row.at(3).get<double>()},
+        row.at(4).get<std::size_t>()};
+    FINOPS_REQUIRE(found != in_flight.end() && promise.group < kCalibrationGroupCount,
+                   ErrorCode::InvalidArgument,
+                   "the model file holds a promise to a job that is not in flight");
+    found->second.promise = promise;
+  }
+}
+
+Json scored_json(const std::deque<Scored>& scored) {
+  std::string text;
+  for (const Scored& one : scored) {
+    text += one.is_below_p10 ? '<' : one.is_above_p90 ? '>' : '=';
+  }
+  return text;
+}
+
+std::deque<Scored> scored_of(const Json& json) {
+  const auto text = json.get<std::string>();
+  FINOPS_REQUIRE(text.size() <= kHealthWindow && text.find_first_not_of("<=>") == std::string::npos,
+                 ErrorCode::InvalidArgument, "the model file holds a wrong record of its scores");
+  std::deque<Scored> scored;
+  for (const char c : text) {
+    scored.push_back({c == '<', c == '>'});
+  }
+  return scored;
+}
+
+using Factors = std::array<Calibration::LogFactors, 1 + kCalibrationGroupCount>;
+
+Factors factors_of(const Json& json) {
+  FINOPS_REQUIRE(json.is_array() && json.size() == std::tuple_size_v<Factors>,
+                 ErrorCode::InvalidArgument, "the model file's calibration has a wrong size");
+  Factors factors{};
+  for (std::size_t index = 0; index < factors.size(); ++index) {
+    factors[index] = {json.at(index).at(0).get<double>(), json.at(index).at(1).get<double>()};
+  }
+  return factors;
+}
+
+std::vector<JobRecord> history_of(const Json& history, std::size_t max_ended_count) {
+  FINOPS_REQUIRE(history.is_array(), ErrorCode::InvalidArgument,
+                 "the model file's history is no list");
+  std::vector<JobRecord> records;
+  std::size_t ended_count = 0;
+  for (const Json& row : history) {
+    records.push_back(record_of(row));
+    ended_count += records.back().end ? 1 : 0;
+  }
+  FINOPS_REQUIRE(ended_count <= max_ended_count, ErrorCode::InvalidArgument,
+                 "the model file's history has more jobs than its own limit");
+  if (!records.empty()) {
+    require_history(records);
+  }
+  return records;
+}
+
+std::int64_t count_from(const Json& json, std::size_t least) {
+  const auto count = json.get<std::int64_t>();
+  FINOPS_REQUIRE(count >= static_cast<std::int64_t>(least), ErrorCode::InvalidArgument,
+                 "the model file holds a count that is too small");
+  return count;
+}
+
 }  // namespace
 
 std::string Forecaster::to_json() const {
+  const State& state = *state_;
   Json history = Json::array();
-  for (const JobRecord& record : state_->log.records()) {
+  for (const JobRecord& record : state.log.records()) {
     history.push_back(record_json(record));
   }
-  Json body = {{"options", options_json(state_->options)},
-               {"ended_count", state_->log.ended_count()},
-               {"last_time_ns", count_of(state_->last_time)},
+  Json body = {{"options", options_json(state.options)},
+               {"ended_count", state.log.ended_count()},
+               {"last_time_ns", count_of(state.last_time)},
+               {"promises", promises_json(state.in_flight)},
+               {"calibration", state.calibration.factors()},
+               {"scored", scored_json(state.scored)},
+               {"model", state.model ? Json::parse(model_to_json(*state.model)) : Json()},
+               {"refit_ended_count", state.refit_ended_count},
+               {"refit_time_ns", count_of(state.refit_time)},
                {"history", std::move(history)}};
   const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   return R"({"schema":"finops.forecaster","schema_version":)" + std::to_string(kSchemaVersion) +
          R"(,"checksum":")" + std::to_string(checksum_of(text)) + R"(","body":)" + text + "}";
+}
+
+void Forecaster::State::read(const nlohmann::json& body) {
+  const std::vector<JobRecord> records = history_of(body.at("history"), options.max_training_rows);
+  restore(records);
+  const std::size_t kept_count = records.size() - in_flight.size();
+  log.set_ended_count(count_from(body.at("ended_count"), kept_count));
+  const UtcTime time = time_of(body.at("last_time_ns"));
+  FINOPS_REQUIRE(time >= last_time && time <= UtcTime::max() - kCentury, ErrorCode::InvalidArgument,
+                 "the model file's last time is before that of its history, or no time");
+  last_time = time;
+  read_promises(body.at("promises"), in_flight);
+  calibration.set_factors(factors_of(body.at("calibration")));
+  scored = scored_of(body.at("scored"));
+  if (!body.at("model").is_null()) {
+    ForestModel given = model_from_json(body.at("model").dump());
+    FINOPS_REQUIRE(std::equal(given.feature_names.begin(), given.feature_names.end(),
+                              feature_names().begin(), feature_names().end()) &&
+                       given.outputs.size() == kModelOutputCount,
+                   ErrorCode::InvalidArgument,
+                   "the model file's trees are about other features than this finops has; "
+                   "train anew with finops predict train");
+    set_model(std::move(given), count_from(body.at("refit_ended_count"), 1),
+              time_of(body.at("refit_time_ns")));
+  }
 }
 
 Forecaster Forecaster::from_json(std::string_view json_text) {
@@ -146,20 +266,7 @@ Forecaster Forecaster::from_json(std::string_view json_text) {
                    ErrorCode::InvalidArgument,
                    "the model file is damaged: its checksum differs; train anew");
     Forecaster forecaster(options_of(body.at("options")));
-    const Json& history = body.at("history");
-    FINOPS_REQUIRE(history.is_array() && history.size() <= 2 * kMaxLoggedJobCount,
-                   ErrorCode::InvalidArgument, "the model file's history is too long");
-    std::vector<JobRecord> records;
-    records.reserve(history.size());
-    for (const Json& row : history) {
-      records.push_back(record_of(row));
-    }
-    if (!records.empty()) {
-      require_history(records);
-      forecaster.state_->replay(records);
-    }
-    forecaster.state_->log.set_ended_count(body.at("ended_count").get<std::int64_t>());
-    forecaster.state_->last_time = time_of(body.at("last_time_ns"));
+    forecaster.state_->read(body);
     return forecaster;
   } catch (const Json::exception& error) {
     detail::throw_error(ErrorCode::InvalidArgument,

@@ -1,34 +1,14 @@
-// forecaster_log.cpp - checks jobs, brings their moments into order, keeps the newest.
+// forecaster_log.cpp - checks jobs and keeps the newest.
 #include "predict/forecaster_log.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
-#include <tuple>
 
 #include "finops/base/error.hpp"
 
 namespace finops::predict {
-
-std::vector<JobEvent> ordered_events(std::span<const JobRecord> history) {
-  std::vector<JobEvent> events;
-  events.reserve(history.size() * 3);
-  for (std::size_t index = 0; index < history.size(); ++index) {
-    const JobRecord& record = history[index];
-    events.push_back({record.job.submit_time, JobEventKind::Submit, index});
-    if (record.start_time) {
-      events.push_back({*record.start_time, JobEventKind::Start, index});
-    }
-    if (record.end) {
-      events.push_back({record.end->end_time, JobEventKind::End, index});
-    }
-  }
-  std::sort(events.begin(), events.end(), [&](const JobEvent& lhs, const JobEvent& rhs) {
-    return std::tie(lhs.time, lhs.kind, history[lhs.record_index].job.job_id) <
-           std::tie(rhs.time, rhs.kind, history[rhs.record_index].job.job_id);
-  });
-  return events;
-}
 
 void require_job(const Job& job) {
   FINOPS_REQUIRE(!job.job_id.empty(), ErrorCode::InvalidArgument,
@@ -83,26 +63,50 @@ void JobLog::submit(const Job& job) {
                  "job " + job.job_id + " is in flight already; ids are unique in a history");
 }
 
-JobRecord& JobLog::required(std::string_view job_id) {
+const JobRecord& JobLog::required(std::string_view job_id) const {
   const auto found = in_flight_.find(std::string(job_id));
-  FINOPS_REQUIRE(found != in_flight_.end(), ErrorCode::InvalidArgument,
+  FINOPS_REQUIRE(found != in_flight_.end(), ErrorCode::NotFound,
                  "no job " + std::string(job_id) + " is in flight; submit it first");
   return found->second;
 }
 
 void JobLog::start(std::string_view job_id, UtcTime start_time) {
-  required(job_id).start_time = start_time;
+  const auto found = in_flight_.find(required(job_id).job.job_id);
+  found->second.start_time = start_time;
 }
 
 void JobLog::end(std::string_view job_id, const JobEnd& end) {
-  JobRecord& record = required(job_id);
-  record.end = end;
-  ended_.push_back(std::move(record));
-  in_flight_.erase(std::string(job_id));
+  const auto found = in_flight_.find(required(job_id).job.job_id);
+  found->second.end = end;
+  ended_.push_back(std::move(found->second));
+  in_flight_.erase(found);
   ++ended_count_;
   if (ended_.size() > max_ended_count_) {
     ended_.pop_front();
   }
+}
+
+std::vector<PastJob> JobLog::newest_like(const Job& job, std::size_t most) const {
+  std::array<std::vector<PastJob>, 3> by_kind;
+  for (auto record = ended_.rbegin(); record != ended_.rend() && by_kind[0].size() < most;
+       ++record) {
+    const Job& other = record->job;
+    if (other.user_name != job.user_name) {
+      continue;
+    }
+    const bool is_same_gpus = other.gpu_count == job.gpu_count;
+    const bool is_same_request = other.requested_seconds == job.requested_seconds;
+    const std::array<bool, 3> is_like{is_same_gpus && is_same_request, is_same_gpus, true};
+    for (std::size_t kind = 0; kind < by_kind.size(); ++kind) {
+      if (is_like[kind] && by_kind[kind].size() < most) {
+        by_kind[kind].push_back({other.job_id, used_gpu_seconds(other, *record->end),
+                                 record->end->status});
+      }
+    }
+  }
+  const auto found =
+      std::find_if(by_kind.begin(), by_kind.end(), [](const auto& jobs) { return !jobs.empty(); });
+  return found == by_kind.end() ? std::vector<PastJob>{} : std::move(*found);
 }
 
 const JobRecord* JobLog::in_flight(std::string_view job_id) const {

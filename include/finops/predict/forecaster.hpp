@@ -21,12 +21,14 @@ namespace finops::predict {
 struct ForecasterOptions {
   int tree_count = 100;
   double learning_rate = 0.05;
-  /// A refit is due after so much time or so many ended jobs, whichever comes later of the two.
+  /// A refit is due after so much time and so many ended jobs; while the history is young, also each
+  /// time that it has doubled.
   Nanoseconds refit_period = std::chrono::hours{24 * 7};
   int refit_job_count = 200;
   /// Ended jobs at which trees and cold start weigh the same: n / (n + k).
   int blend_job_count = 200;
-  std::size_t max_training_rows = 200'000;  ///< the newest
+  /// The newest. So many ended jobs are kept, in memory and in a model file.
+  std::size_t max_training_rows = 40'000;
   std::uint64_t seed = 1;
 };
 
