@@ -16,9 +16,11 @@ from finops import Money
 from finops.predict import Driver, Forecast, PastRun
 from finops.predict.pricing import Placement
 from finops.predict.training import Trained
+from finops.texts import shorten
 
 from .graph_page import plain_table
 from .predict_format import format_chance, format_gpu_hours
+from .predict_words import driver_words
 from .render import UNKNOWN, bar, format_money, format_span, money_text, one_line
 
 _WIDEST = 100
@@ -212,7 +214,7 @@ def _placements_table(placements: list[Placement], width: int) -> Table:
         name = row.instance_type if width >= 90 else ""
         where = f"{count}{place} {name}".rstrip()
         table.add_row(
-            Text.assemble(one_line(where)[:44], (spot, "yellow")),
+            Text.assemble(shorten(one_line(where), 44), (spot, "yellow")),
             one_line(f"{one.gpu_count} {row.gpu}"),
             format_money(one.hourly),
             format_money(one.p50_cost),
@@ -244,14 +246,6 @@ def _drivers_table(drivers: list[Driver]) -> Table:
         mark = Text("▲" if is_up else "▼", style="red" if is_up else "green")
         table.add_row(mark, change, driver_words(one))
     return table
-
-
-def driver_words(driver: Driver) -> str:
-    """'last run time: 5.9'; a value that is missing is said to be."""
-    name = one_line(driver.name).replace("_", " ")
-    if math.isnan(driver.value):
-        return f"{name}: not known"
-    return f"{name}: {driver.value:,.4g}"
 
 
 def _past_table(past: list[PastRun]) -> Table:
