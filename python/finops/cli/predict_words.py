@@ -89,7 +89,7 @@ _OWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "gpus": ("GPUs", lambda value: f"{math.exp(value):,.0f}"),
     "nodes": ("machines", lambda value: f"{math.exp(value):,.0f}"),
     "requested_seconds": ("requested time", _span),
-    "planned_steps": ("planned steps", _count),
+    "planned_steps": ("steps planned", _count),
     "hour_of_day": ("hour of submission (UTC)", lambda value: f"{value:.0f}"),
     "own_elapsed": ("used so far", _times),
     "anchor": (
