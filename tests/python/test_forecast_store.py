@@ -117,3 +117,18 @@ def test_a_failed_write_leaves_the_old_file(
         save_model(Forecaster(), ModelNote(), home=home)
     assert model.read_bytes() == before
     assert not [path for path in home.iterdir() if path.name.startswith(".forecast")]
+
+
+def test_a_history_ahead_of_this_clock_still_answers(home: pathlib.Path) -> None:
+    ahead = datetime.now(timezone.utc) - START + timedelta(days=30)
+    later = [
+        {**row, **{name: row[name] + ahead for name in ("submit_time", "start_time", "end_time")}}
+        for row in rows()
+    ]
+    forecaster = Forecaster()
+    forecaster.learn(later)
+    save_model(forecaster, ModelNote("x", None, later[-1]["end_time"]), home=home)
+    assert finops.forecast(gpus=8, user="ana", name="sft").ended_job_count == 40
+    with finops.track(project="p", experiment="e", price="36 USD/h", forecast=True) as run:
+        assert run.forecast().ended_job_count == 40
+        assert run.warnings == []

@@ -161,7 +161,7 @@ def forecast(
     stored = load_or_cold(home=home, model=model)
     if ledger is not None and model is None:
         renew_from_ledger(stored, ledger)
-    now = datetime.now(timezone.utc)
+    now = stored.moment(datetime.now(timezone.utc))
     job = make_job(
         asked,
         submit_time=now,

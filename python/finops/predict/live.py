@@ -141,12 +141,12 @@ def _watch_cold(run: Run) -> _Watched:
 
 def _submit(watched: _Watched) -> None:
     # The model's clock may be ahead of the run's start: it was taught in between.
-    moment = watched.job["submit_time"]
+    moment = watched.stored.moment(watched.job["submit_time"])
     forecaster = watched.stored.forecaster
     try:
-        usage = forecaster.submit(watched.job)
+        usage = forecaster.submit({**watched.job, "submit_time": moment})
     except InvalidArgument:
-        moment = datetime.now(timezone.utc)
+        moment = watched.stored.moment(datetime.now(timezone.utc))
         usage = forecaster.submit({**watched.job, "submit_time": moment})
     forecaster.start(watched.job["job_id"], moment)
     watched.usage, watched.began_at = usage, moment

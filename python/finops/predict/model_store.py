@@ -51,6 +51,10 @@ class StoredModel:
     note: ModelNote
     model_id: str = ""  # the beginning of its file's SHA-256; empty: it has no file
 
+    def moment(self, now: datetime) -> datetime:
+        """`now`, or the last thing that the model knows if that is later: clocks differ."""
+        return max(now, self.note.as_of or now)
+
 
 def model_path(home: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """Where the model of `home` lies, whether or not it is there. Creates nothing."""

@@ -78,9 +78,10 @@ def refresh(
     """
     notes: list[str] = []
     stored, ended_since, is_known = _current_model(ledger, home, now, notes)
-    was_refitted = stored.forecaster.refit_if_due(now)
+    moment = stored.moment(now)  # on the model's clock
+    was_refitted = stored.forecaster.refit_if_due(moment)
     if is_known and stored.note.is_from_ledger:
-        save_model(stored.forecaster, replace(stored.note, as_of=now), home=home)
+        save_model(stored.forecaster, replace(stored.note, as_of=moment), home=home)
     by_run = {page.run_id: page for page in pages if page.is_alive}
     renewed = []
     for job in ledger.job_history(None):
@@ -121,7 +122,7 @@ def _renew(
     run_seconds = _run_seconds(ledger, job, page)
     used = run_seconds * asked.gpu_count
     row = {**job_row(job), "gpu_count": asked.gpu_count}
-    usage = _ask(stored.forecaster, row, run_seconds, now, job.attempt_count)
+    usage = _ask(stored.forecaster, row, run_seconds, stored.moment(now), job.attempt_count)
     estimate = None
     if page is not None and page.step > 0 and job.planned_steps:  # heartbeats leave it at 0
         first_step = _first_step(ledger, job, page)
