@@ -19,7 +19,8 @@ from .options import HomeOption, JsonOption, home_path
 from .predict_format import format_gpu_hours
 from .render import UNKNOWN, format_money, make_console, money_json, one_line, print_json
 
-_WIDE = 120  # columns from which the experiment is in the table too
+# Columns from which experiment, first forecast and step are in the table.
+_WIDE, _NARROW, _NARROWEST = 125, 105, 92
 
 
 def refresh(as_json: JsonOption = False, home: HomeOption = None) -> None:
@@ -43,7 +44,7 @@ def refresh(as_json: JsonOption = False, home: HomeOption = None) -> None:
 def _show(done: Refreshed) -> None:
     console = make_console()
     if done.runs:
-        console.print(_table(done.runs, is_wide=console.width >= _WIDE))
+        console.print(_table(done.runs, console.width))
     else:
         print("no run is running")
     for one in done.runs:
@@ -79,30 +80,43 @@ def worries(one: Renewed) -> list[str]:
     return found
 
 
-def _table(runs: list[Renewed], *, is_wide: bool) -> Table:
-    headers = ["RUN", *(["EXPERIMENT"] if is_wide else []), "STEP", "USED", "FIRST P50", "NOW P50"]
-    headers += ["P10 TO P90", "COST P50", "BUDGET LEFT"]
+def _table(runs: list[Renewed], width: int) -> Table:
+    headers = ["RUN", "EXPERIMENT", "STEP", "USED", "FIRST P50", "NOW P50", "P10 TO P90"]
+    headers += ["COST P50", "BUDGET LEFT"]
+    # What goes first where the terminal is narrow; the sentences below have it too.
+    for header, least in (("EXPERIMENT", _WIDE), ("FIRST P50", _NARROW), ("STEP", _NARROWEST)):
+        if width < least:
+            headers.remove(header)
     right = ("STEP", "USED", "FIRST P50", "NOW P50", "COST P50", "BUDGET LEFT")
     table = plain_table(*headers, right=right)
+    for column in table.columns:
+        column.no_wrap = True
     for one in runs:
-        style = "red" if worries(one) else ""
-        forecast = one.forecast
-        planned = f" of {one.planned_steps:,}" if one.planned_steps else ""
-        low = format_gpu_hours(forecast.p10_gpu_hours)
-        high = format_gpu_hours(forecast.p90_gpu_hours)
-        first = one.first_p50_gpu_hours
-        table.add_row(
-            Text(one.job.run_id, style=f"bold {style}".strip()),
-            *([one_line(f"{one.job.project}/{one.job.experiment}")] if is_wide else []),
-            "-" if one.step is None else f"{one.step:,}{planned}",
-            f"{format_gpu_hours(one.used_gpu_hours)} h",
-            "-" if first is None else f"{format_gpu_hours(first)} h",
-            Text(f"{format_gpu_hours(forecast.p50_gpu_hours)} h", style=style),
-            f"{low} to {high} h",
-            format_money(forecast.p50_cost) if forecast.p50_cost is not None else UNKNOWN,
-            format_money(one.budget_left) if one.budget_left is not None else "-",
-        )
+        cells = _cells(one)
+        table.add_row(*(cells[header] for header in headers))
     return table
+
+
+def _cells(one: Renewed) -> dict[str, Text]:
+    style = "red" if worries(one) else ""
+    forecast = one.forecast
+    planned = f" of {one.planned_steps:,}" if one.planned_steps else ""
+    low, high = format_gpu_hours(forecast.p10_gpu_hours), format_gpu_hours(forecast.p90_gpu_hours)
+    first, left = one.first_p50_gpu_hours, one.budget_left
+    texts = {
+        "EXPERIMENT": one_line(f"{one.job.project}/{one.job.experiment}"),
+        "STEP": "-" if one.step is None else f"{one.step:,}{planned}",
+        "USED": f"{format_gpu_hours(one.used_gpu_hours)} h",
+        "FIRST P50": "-" if first is None else f"{format_gpu_hours(first)} h",
+        "P10 TO P90": f"{low} to {high} h",
+        "COST P50": UNKNOWN if forecast.p50_cost is None else format_money(forecast.p50_cost),
+        "BUDGET LEFT": "-" if left is None else format_money(left),
+    }
+    return {
+        **{header: Text(text) for header, text in texts.items()},
+        "RUN": Text(one.job.run_id, style=f"bold {style}".strip()),
+        "NOW P50": Text(f"{format_gpu_hours(forecast.p50_gpu_hours)} h", style=style),
+    }
 
 
 def _refreshed_json(done: Refreshed) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _gather(
         unfinished = sum(row.get("end_time") is None for row in jobs.rows)
         left_out = dict(jobs.left_out)
         if unfinished:
-            left_out["wait or run"] = unfinished
+            left_out["that wait or run"] = unfinished
         return f"forecasts of {jobs.source}", outcomes_of_history(jobs.rows), left_out
     ledger = find_ledger(home)
     title = "forecasts of " + ("/".join(filter(None, (project, experiment))) or "all runs")

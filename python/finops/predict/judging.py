@@ -29,7 +29,7 @@ def outcomes_of_ledger(
         if said.run_id in found or said.made_at is None:
             continue  # a later attempt; the first word counts
         if job.ended_at is None:
-            left_out["run or are paused"] += 1
+            left_out["that run or are paused"] += 1
         elif job.gpu_seconds is None and job.gpu_count is not None:
             left_out["of unknown use"] += 1
         else:

@@ -251,15 +251,18 @@ def _over_budget(run: Run, forecast: Forecast) -> str:
         if budget is None:
             return ""
         own = run.cost or Money(0, budget.limit.currency)
-        left = budget.limit - budget.spent + own  # what this run spent itself counts for it
+        # What this run spent itself counts for it; some of that is not settled yet.
+        left = min(budget.limit, budget.limit - budget.spent + own)
         chance = forecast.chance_to_exceed(left)
     except FinopsError:  # an unreachable ledger, another currency: then it is not known
         return ""
     if forecast.p50_cost <= left:
         return ""
+    is_guess = forecast.is_cold and forecast.basis == "history"
+    may = "it may pass its budget, by a guess from no finished job" if is_guess else ""
     return (
-        f"it will probably pass its budget, {format_money(forecast.p50_cost)} is expected and "
-        f"{format_money(left)} of {budget.budget_id} is there for it"
+        f"{may or 'it will probably pass its budget'}, {format_money(forecast.p50_cost)} is "
+        f"expected and {format_money(left)} of {budget.budget_id} is there for it"
         f" (chance to pass it: {round(100 * (chance or 0))} %)"
     )
 
