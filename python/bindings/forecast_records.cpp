@@ -58,42 +58,44 @@ void bind_job(py::module_& module) {
 }
 
 // What is wrong with a forecast is told where it is made.
-ForecastRecord make_forecast(std::string run_id, const std::string& kind, const py::object& made_at,
-                             double p10_gpu_seconds, double p50_gpu_seconds, double p90_gpu_seconds,
-                             double mean_gpu_seconds, std::int32_t gpu_count,
-                             std::string attempt_id, double elapsed_gpu_seconds,
-                             std::int64_t ended_job_count, std::string model_id,
-                             std::string price_id, std::optional<ForecastCost> cost,
-                             std::optional<ForecastJob> job) {
-  ForecastRecord forecast{.run_id = RunId{std::move(run_id)},
-                          .attempt_id = AttemptId{std::move(attempt_id)},
-                          .kind = parse_forecast_kind(kind),
-                          .made_at = from_datetime(made_at),
-                          .p10_gpu_seconds = p10_gpu_seconds,
-                          .p50_gpu_seconds = p50_gpu_seconds,
-                          .p90_gpu_seconds = p90_gpu_seconds,
-                          .mean_gpu_seconds = mean_gpu_seconds,
-                          .gpu_count = gpu_count,
-                          .elapsed_gpu_seconds = elapsed_gpu_seconds,
-                          .ended_job_count = ended_job_count,
-                          .model_id = std::move(model_id),
-                          .price_id = PriceId{std::move(price_id)},
-                          .cost = cost,
-                          .job = std::move(job).value_or(ForecastJob{})};
-  require_valid(forecast);
-  return forecast;
+void bind_making(py::class_<ForecastRecord>& type) {
+  type.def(py::init([](std::string run_id, const std::string& kind, const py::object& made_at,
+                       double p10_gpu_seconds, double p50_gpu_seconds, double p90_gpu_seconds,
+                       double mean_gpu_seconds, std::int32_t gpu_count, std::string attempt_id,
+                       double elapsed_gpu_seconds, std::int64_t ended_job_count,
+                       std::string model_id, std::string price_id, std::optional<ForecastCost> cost,
+                       std::optional<ForecastJob> job) {
+             ForecastRecord forecast{.run_id = RunId{std::move(run_id)},
+                                     .attempt_id = AttemptId{std::move(attempt_id)},
+                                     .kind = parse_forecast_kind(kind),
+                                     .made_at = from_datetime(made_at),
+                                     .p10_gpu_seconds = p10_gpu_seconds,
+                                     .p50_gpu_seconds = p50_gpu_seconds,
+                                     .p90_gpu_seconds = p90_gpu_seconds,
+                                     .mean_gpu_seconds = mean_gpu_seconds,
+                                     .gpu_count = gpu_count,
+                                     .elapsed_gpu_seconds = elapsed_gpu_seconds,
+                                     .ended_job_count = ended_job_count,
+                                     .model_id = std::move(model_id),
+                                     .price_id = PriceId{std::move(price_id)},
+                                     .cost = cost,
+                                     .job = std::move(job).value_or(ForecastJob{})};
+             require_valid(forecast);
+             return forecast;
+           }),
+           py::kw_only(), py::arg("run_id"), py::arg("kind"), py::arg("made_at"),
+           py::arg("p10_gpu_seconds"), py::arg("p50_gpu_seconds"), py::arg("p90_gpu_seconds"),
+           py::arg("mean_gpu_seconds"), py::arg("gpu_count"), py::arg("attempt_id") = "",
+           py::arg("elapsed_gpu_seconds") = 0.0, py::arg("ended_job_count") = 0,
+           py::arg("model_id") = "", py::arg("price_id") = "", py::arg("cost") = py::none(),
+           py::arg("job") = py::none());
 }
 
 void bind_forecast(py::module_& module) {
   using Row = ForecastRecord;
-  py::class_<Row>(module, "ForecastRecord", py::is_final())
-      .def(py::init(&make_forecast), py::kw_only(), py::arg("run_id"), py::arg("kind"),
-           py::arg("made_at"), py::arg("p10_gpu_seconds"), py::arg("p50_gpu_seconds"),
-           py::arg("p90_gpu_seconds"), py::arg("mean_gpu_seconds"), py::arg("gpu_count"),
-           py::arg("attempt_id") = "", py::arg("elapsed_gpu_seconds") = 0.0,
-           py::arg("ended_job_count") = 0, py::arg("model_id") = "", py::arg("price_id") = "",
-           py::arg("cost") = py::none(), py::arg("job") = py::none())
-      .FINOPS_FIELD("event_id", forecast_event_id(row).str())
+  py::class_<Row> type(module, "ForecastRecord", py::is_final());
+  bind_making(type);
+  type.FINOPS_FIELD("event_id", forecast_event_id(row).str())
       .FINOPS_FIELD("run_id", row.run_id.str())
       .FINOPS_FIELD("attempt_id", row.attempt_id.str())
       .FINOPS_FIELD("kind", forecast_kind_name(row.kind))
@@ -148,24 +150,6 @@ void bind_outcome(py::module_& module) {
 
 #undef FINOPS_FIELD
 
-ForecastFilter make_filter(const std::string& run_id, const std::string& project,
-                           const std::string& experiment, const std::string& kind,
-                           const py::object& made_from, const py::object& made_until,
-                           std::optional<std::int64_t> limit) {
-  ForecastFilter filter{.run_id = RunId{run_id},
-                        .project = project,
-                        .experiment = experiment,
-                        .made_from = from_datetime(made_from)};
-  if (!kind.empty()) {
-    filter.kind = parse_forecast_kind(kind);
-  }
-  if (!made_until.is_none()) {
-    filter.made_until = from_datetime(made_until);
-  }
-  filter.limit = limit.value_or(filter.limit);
-  return filter;
-}
-
 // `call` gives the rows of a filter, without Python's lock.
 template <class Call>
 void bind_filtered(py::class_<LedgerHandle>& type, const char* name, Call call) {
@@ -174,8 +158,18 @@ void bind_filtered(py::class_<LedgerHandle>& type, const char* name, Call call) 
       [call](const LedgerHandle& self, const std::string& run_id, const std::string& project,
              const std::string& experiment, const std::string& kind, const py::object& made_from,
              const py::object& made_until, std::optional<std::int64_t> limit) {
-        const ForecastFilter filter =
-            make_filter(run_id, project, experiment, kind, made_from, made_until, limit);
+        ForecastFilter filter{.run_id = RunId{run_id},
+                              .project = project,
+                              .experiment = experiment,
+                              .kind = {},
+                              .made_from = from_datetime(made_from)};
+        if (!kind.empty()) {
+          filter.kind = parse_forecast_kind(kind);
+        }
+        if (!made_until.is_none()) {
+          filter.made_until = from_datetime(made_until);
+        }
+        filter.limit = limit.value_or(filter.limit);
         const ReleaseGil release;
         return call(*self.ledger, filter);
       },

