@@ -81,13 +81,24 @@ std::optional<Complaint> complain_about_times(const JobRecord& record) {
   return std::nullopt;
 }
 
-// A run time alone: the wait is unknown and taken as none.
-void assume_times(JobRecord& record) {
+// What the times say together where one is not told. A run time alone: the wait is unknown and
+// taken as none, and that is reported. A start and an end alone: the job ran from one to the other.
+bool complete_times(JobRecord& record) {
   constexpr double kLongestSeconds = 100.0 * 366 * 86'400;
-  const double seconds = std::clamp(record.end->run_seconds, 0.0, kLongestSeconds);
-  const UtcTime start = record.start_time.value_or(record.job.submit_time);
-  record.start_time = start;
-  record.end->end_time = start + Nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+  if (!record.end.has_value()) {
+    return false;
+  }
+  JobEnd& end = *record.end;
+  if (std::isnan(end.run_seconds) && record.start_time.has_value() && end.end_time != UtcTime{}) {
+    end.run_seconds = std::chrono::duration<double>(end.end_time - *record.start_time).count();
+    return false;
+  }
+  if (end.end_time != UtcTime{} || !(end.run_seconds >= 0 && end.run_seconds <= kLongestSeconds)) {
+    return false;
+  }
+  record.start_time = record.start_time.value_or(record.job.submit_time);
+  end.end_time = *record.start_time + Nanoseconds(static_cast<std::int64_t>(end.run_seconds * 1e9));
+  return true;
 }
 
 void sort_records(std::vector<JobRecord>& records) {
@@ -114,12 +125,7 @@ History check_history(std::vector<JobRecord> rows) {
       complaint = Complaint{"job_id",
                             "'" + row.job.job_id + "' came before; the first row of an id is kept"};
     }
-    const bool is_time_assumed = !complaint && row.end.has_value() &&
-                                 row.end->end_time == UtcTime{} &&
-                                 std::isfinite(row.end->run_seconds) && row.end->run_seconds >= 0;
-    if (is_time_assumed) {
-      assume_times(row);
-    }
+    const bool is_time_assumed = !complaint && complete_times(row);
     if (!complaint) {
       complaint = complain_about_times(row);
     }

@@ -43,8 +43,9 @@ inline constexpr std::size_t kMaxListedProblems = 1000;
 /// or one that came before, a negative GPU count, a start before the submission, an end before the
 /// start, a negative or non-finite run time, a requested time or step count below 0, a time outside
 /// 1970 to 2200. Left out as CPU jobs: 0 GPUs.
-/// A run time without an end time (`end_time` at the epoch) is a job taken to start at its
-/// submission: traces without queue times have such rows; they are counted.
+/// A run time that is NaN is end minus start, if both are known. A run time without an end time
+/// (`end_time` at the epoch) is a job taken to start at its submission: traces without queue times
+/// have such rows; they are counted.
 [[nodiscard]] History check_history(std::vector<JobRecord> rows);
 
 enum class JobEventKind : std::uint8_t { Submit, Start, End };
