@@ -55,7 +55,7 @@ def write_report(
     if suffix not in SUFFIXES:
         raise InvalidArgument(f"--out {path}: the name must end in {', '.join(SUFFIXES)}")
     kind = "png" if suffix == ".png" else "svg"
-    picture = _draw(numbers, outcomes, title, kind)
+    picture = _draw(numbers, outcomes, "" if suffix == ".html" else title, kind)
     if suffix == ".html":
         picture = _page(title, picture, summary, weeks).encode()
     with open(path, "wb") as file:
@@ -73,7 +73,8 @@ def _draw(numbers: ReportNumbers, outcomes: Sequence[Outcome], title: str, kind:
         _draw_calibration(left, numbers)
         _draw_scatter(middle, outcomes)
         _draw_weeks(right, numbers)
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+        if title:  # the page has it as its heading
+            figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
         out = io.BytesIO()
         metadata = {"Date": None} if kind == "svg" else {}
         figure.savefig(out, format=kind, dpi=130, metadata=metadata)
