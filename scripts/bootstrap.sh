@@ -75,9 +75,9 @@ install_system_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     say "this is no Debian-like system, so no package is installed. Needed: a C++20 compiler," \
       "cmake >= 3.22, ninja, the headers of SQLite >= 3.37, CCTZ and libmd," \
-      "nlohmann-json >= 3.9, Eigen >= 3.4, GoogleTest, Google Benchmark and Python >= 3.10, and optionally" \
-      "ccache, strace, graphviz, chromium with its driver, and (for make fuzz) clang with" \
-      "libFuzzer."
+      "nlohmann-json >= 3.9, Eigen >= 3.4, GoogleTest, Google Benchmark and Python >= 3.10, and" \
+      "optionally ccache, strace, graphviz, chromium with its driver, and (for make fuzz) clang" \
+      "with libFuzzer."
     return 0
   fi
   mapfile -t missing < <("$list")

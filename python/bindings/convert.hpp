@@ -47,11 +47,16 @@ void bind_budget_records(py::module_& module);
 void bind_lineage_records(py::module_& module);
 void bind_forecast_records(py::module_& module);
 void bind_ledger(py::module_& module);
+void bind_pricing(py::module_& module);
 void bind_genealogy(py::module_& module);
 void bind_policy(py::module_& module);
 void bind_agent(py::module_& module);
 void bind_run(py::module_& module);
 void bind_cost_graph(py::module_& module);
+void bind_predict_forest(py::module_& module);
 void bind_predict_scorer(py::module_& module);
+void bind_predict_features(py::module_& module);
+void bind_predict_forecaster(py::module_& module);
+void bind_predict_chance(py::module_& module);
 
 }  // namespace finops::bindings

@@ -15,10 +15,15 @@ PYBIND11_MODULE(_core, module) {
   bind_money(module);
   bind_records(module);
   bind_ledger(module);
+  bind_pricing(module);
   bind_genealogy(module);
   bind_run(module);
   bind_policy(module);
   bind_agent(module);
   bind_cost_graph(module);
+  bind_predict_forest(module);
   bind_predict_scorer(module);
+  bind_predict_features(module);
+  bind_predict_forecaster(module);
+  bind_predict_chance(module);
 }

@@ -113,6 +113,34 @@ void bind_lineage(py::class_<Run>& type) {
            "Otherwise as `used`.");
 }
 
+void bind_outlook(py::class_<Run>& type) {
+  type.def_property_readonly("step", [](const Run& run) { return run.step(); })
+      .def_property_readonly("elapsed", py::cpp_function([](const Run& run) {
+                               Nanoseconds span{};
+                               {
+                                 const ReleaseGil release;
+                                 span = run.elapsed();
+                               }
+                               return to_timedelta(span);
+                             }))
+      .def_property_readonly("rate", [](const Run& run) { return run.rate(); })
+      .def_property_readonly("resource", [](const Run& run) { return run.info().resource; })
+      .def_property_readonly("price_id", [](const Run& run) { return run.info().price_id; })
+      .def_property_readonly("user_name", [](const Run& run) { return run.info().user_name; })
+      .def_property_readonly("home", [](const Run& run) { return run.home_path(); })
+      .def_property_readonly("started_at",
+                             [](const Run& run) { return to_datetime(run.info().started_at.utc); })
+      .def(
+          "forecast",
+          [](const py::object& self) {
+            return py::module_::import("finops.predict.live").attr("forecast_of_run")(self);
+          },
+          "What the whole run will use and cost, from its progress and from past runs.\n\n"
+          "Gives a finops.predict.Forecast that is never below what was used already. Steps\n"
+          "left count if init was told planned_steps. A broken or missing model is a warning\n"
+          "and a wide forecast; it never raises for the ledger's sake.");
+}
+
 void bind_properties(py::class_<Run>& type) {
   type.def_property_readonly("run_id", [](const Run& run) { return run.run_id().str(); })
       .def_property_readonly("attempt_id",
@@ -205,6 +233,7 @@ void bind_run(py::module_& module) {
           py::arg("status"), py::arg("reason"), Release());
   bind_lineage(type);
   bind_properties(type);
+  bind_outlook(type);
   add_hot_methods(type);
   forbid_new(type);
 }

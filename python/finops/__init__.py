@@ -17,6 +17,7 @@ from ._core import (
     Run,
     __version__,
 )
+from ._forecast import forecast
 from ._run import finish, init, pause, track
 from .directive import Directive
 
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "errors",
     "finish",
+    "forecast",
     "init",
     "pause",
     "track",

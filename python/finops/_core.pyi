@@ -37,6 +37,18 @@ from ._core_budgets import (
 from ._core_budgets import (
     TelemetryWindow as TelemetryWindow,
 )
+from ._core_features import (
+    FeatureColumns as FeatureColumns,
+)
+from ._core_features import (
+    JobHistory as JobHistory,
+)
+from ._core_features import (
+    feature_monotone as feature_monotone,
+)
+from ._core_features import (
+    feature_names as feature_names,
+)
 from ._core_forecast import (
     ForecastCost as ForecastCost,
 )
@@ -51,6 +63,27 @@ from ._core_forecast import (
 )
 from ._core_forecast import (
     LedgerJob as LedgerJob,
+)
+from ._core_forest import (
+    BinnedFeatures as BinnedFeatures,
+)
+from ._core_forest import (
+    Forest as Forest,
+)
+from ._core_forest import (
+    ForestModel as ForestModel,
+)
+from ._core_forest import (
+    Loss as Loss,
+)
+from ._core_forest import (
+    TrainOptions as TrainOptions,
+)
+from ._core_forest import (
+    bin_features as bin_features,
+)
+from ._core_forest import (
+    train_forest as train_forest,
 )
 from ._core_genealogy import (
     Allocation as Allocation,
@@ -144,6 +177,39 @@ from ._core_lineage import (
 )
 from ._core_lineage import (
     parse_node_id as parse_node_id,
+)
+from ._core_predict import (
+    ForecastDriver as ForecastDriver,
+)
+from ._core_predict import (
+    Forecaster as Forecaster,
+)
+from ._core_predict import (
+    ForecastHealth as ForecastHealth,
+)
+from ._core_predict import (
+    PastJob as PastJob,
+)
+from ._core_predict import (
+    Rate as Rate,
+)
+from ._core_predict import (
+    RateQuote as RateQuote,
+)
+from ._core_predict import (
+    UsageForecast as UsageForecast,
+)
+from ._core_predict import (
+    chance_to_exceed as chance_to_exceed,
+)
+from ._core_predict import (
+    explicit_rate as explicit_rate,
+)
+from ._core_predict import (
+    parse_resource as parse_resource,
+)
+from ._core_predict import (
+    quote_rate as quote_rate,
 )
 from ._core_run import (
     CommandRun as CommandRun,

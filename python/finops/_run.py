@@ -30,6 +30,10 @@ _open_runs: list[Run] = []
 # What `sys.last_value` was when a run began: an older error, in a notebook, is not that run's end.
 _errors_before: dict[str, BaseException | None] = {}
 
+# What was said of a run's work, for `run.forecast()`: planned steps and requested time.
+_plans: dict[str, tuple[int | None, timedelta | None]] = {}
+_after_finish: list[Callable[[str], None]] = []  # told the attempt's id
+
 _ENVIRONMENT_SPANS = {
     "lease_term": "FINOPS_LEASE_TERM",
     "check_gap": "FINOPS_CHECK_GAP",
@@ -58,6 +62,9 @@ def init(
     fail_open: bool = True,
     tags: Mapping[str, str] | None = None,
     home: str | os.PathLike[str] | None = None,
+    forecast: bool = False,
+    planned_steps: int | None = None,
+    requested_time: timedelta | float | None = None,
 ) -> Run:
     """Start accounting for one training run. Returns the run; it ends with ``finish``.
 
@@ -96,6 +103,11 @@ def init(
         FINOPS_MAX_DURATION, in seconds). The smallest of this and of its budgets' limits counts.
     fail_open : a broken ledger is a warning (True) or raises (False). It covers observation only:
         a hard budget always needs its ledger.
+    forecast : say before the first step what the run will probably use and cost, warn where that
+        passes its budget, and keep it with the run. It is observation: whatever goes wrong with it
+        is one warning.
+    planned_steps, requested_time : what the run is to do, and what was asked of the scheduler
+        (timedelta or seconds), for forecasts; ``run.forecast()`` counts the steps left.
 
     Raises
     ------
@@ -131,12 +143,22 @@ def init(
             setattr(options, attribute, _seconds(variable, os.environ[variable]))
     if max_duration is not None:
         options.max_duration = _span("max_duration", max_duration)
+    plan = _plan(planned_steps, requested_time)
     run = Run.start(options)
     for warning in run.warnings:
         _log.warning("%s", warning)
+    _remember(run, plan)
+    if forecast:
+        from .predict.live import forecast_at_start
+
+        forecast_at_start(run)
+    return run
+
+
+def _remember(run: Run, plan: tuple[int | None, timedelta | None]) -> None:
     _open_runs.append(run)
     _errors_before[run.attempt_id] = getattr(sys, "last_value", None)
-    return run
+    _plans[run.attempt_id] = plan
 
 
 def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -> None:
@@ -151,6 +173,9 @@ def finish(run: Run | None = None, status: str = "FINISHED", reason: str = "") -
     with contextlib.suppress(ValueError):
         _open_runs.remove(target)
     _errors_before.pop(target.attempt_id, None)
+    _plans.pop(target.attempt_id, None)
+    for tell in _after_finish:
+        tell(target.attempt_id)
 
 
 def pause(run: Run) -> None:
@@ -225,6 +250,17 @@ def _describe(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001
         return type(error).__name__
+
+
+def _plan(
+    planned_steps: int | None, requested_time: timedelta | float | None
+) -> tuple[int | None, timedelta | None]:
+    if planned_steps is not None and planned_steps < 1:
+        raise InvalidArgument(f"planned_steps={planned_steps} must be at least 1")
+    span = _span("requested_time", requested_time)
+    if span is not None and span <= timedelta(0):
+        raise InvalidArgument(f"requested_time={requested_time} must be above zero")
+    return planned_steps, span
 
 
 def _span(what: str, value: timedelta | float | None) -> timedelta | None:

@@ -81,6 +81,12 @@ std::unique_lock<std::mutex> Run::lock_unless_forked() const {
   return page_->is_owner() ? std::unique_lock(mutex_) : std::unique_lock(mutex_, std::try_to_lock);
 }
 
+Nanoseconds Run::elapsed() const {
+  const Nanoseconds running = SystemClock{}.now().boot - info().started_at.boot;
+  const std::unique_lock<std::mutex> lock = lock_unless_forked();
+  return !lock.owns_lock() || status_.load() == RunStatus::RUNNING ? running : ended_after_;
+}
+
 std::optional<Money> Run::cost() const {
   if (!rate_.has_value()) {
     return std::nullopt;

@@ -16,7 +16,8 @@ before = set(sys.modules)
 import finops
 loaded = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
 foreign = [name for name in loaded if name not in sys.stdlib_module_names and name != "finops"]
-outer = [f"finops.{name}" for name in ("cli", "report", "integrations", "enforce", "notify")]
+names = ("cli", "report", "integrations", "enforce", "notify", "predict")
+outer = [f"finops.{name}" for name in names]
 print(json.dumps({"foreign": foreign, "outer": [name for name in outer if name in sys.modules],
                   "threads": len(__import__("os").listdir("/proc/self/task"))}))
 """

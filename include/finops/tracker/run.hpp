@@ -131,6 +131,17 @@ class Run {
   [[nodiscard]] const std::optional<CheckpointRecord>& resume_from() const noexcept {
     return resume_from_;
   }
+  /// Since the attempt's start, on CLOCK_BOOTTIME; stands still after `finish`.
+  [[nodiscard]] Nanoseconds elapsed() const;
+  /// The last step that this process reported; empty before the first.
+  [[nodiscard]] std::optional<std::int64_t> step() const noexcept {
+    const std::int64_t step = own_step_.load(std::memory_order_relaxed);
+    return step == pulse::kNoStep ? std::nullopt : std::optional{step};
+  }
+  /// What an hour costs, exactly; empty if the attempt is unpriced.
+  [[nodiscard]] const std::optional<Rate>& rate() const noexcept { return rate_; }
+  /// The folder of the ledger.
+  [[nodiscard]] const std::string& home_path() const noexcept { return home_path_; }
   /// All attempts of the run up to now; empty if unpriced, which is not zero.
   [[nodiscard]] std::optional<Money> cost() const;
   [[nodiscard]] std::optional<Money> price_per_hour() const;

@@ -8,7 +8,7 @@ import typer
 
 import finops
 
-from . import budget, doctor, graph, guard, ledger, notify, prices, ps, report, run, value
+from . import budget, doctor, graph, guard, ledger, notify, predict, prices, ps, report, run, value
 
 app = typer.Typer(
     name="finops",
@@ -47,4 +47,5 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(notify.app, name="notify")
 app.add_typer(graph.app, name="graph")
 app.add_typer(value.app, name="value")
+app.add_typer(predict.app, name="predict")
 app.command("doctor")(doctor.doctor)

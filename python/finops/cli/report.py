@@ -18,6 +18,7 @@ from finops.ledger import (
     BudgetSummary,
     CheckpointRecord,
     DecisionRecord,
+    ForecastRecord,
     Ledger,
     RunSummary,
     budget_id_of,
@@ -59,6 +60,7 @@ class RunReport:
     attempts: list[AttemptSummary]
     decisions: list[DecisionRecord]
     checkpoint: CheckpointRecord | None
+    forecast: ForecastRecord | None = None  # the first one
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def _run_report(ledger: Ledger, summary: RunSummary) -> RunReport:
         for decision in ledger.decisions(attempt_id=attempt.attempt.attempt_id)
     ]
     decisions.sort(key=lambda decision: (decision.decided_at or _FIRST, decision.sequence))
-    return RunReport(summary, attempts, decisions, ledger.last_checkpoint(summary.run.run_id))
+    checkpoint = ledger.last_checkpoint(summary.run.run_id)
+    forecasts = ledger.forecasts(run_id=summary.run.run_id)
+    return RunReport(summary, attempts, decisions, checkpoint, forecasts[0] if forecasts else None)
 
 
 def _sums(costs: Any) -> list[Money]:
@@ -167,4 +171,14 @@ def _run_json(run: RunReport) -> dict[str, Any]:
         "decisions": [fields_json(decision, *_DECISION_FIELDS) for decision in run.decisions],
         "last_checkpoint": run.checkpoint
         and fields_json(run.checkpoint, "attempt_id", "step", "path", "confirmed_at"),
+        "first_forecast": run.forecast and _forecast_json(run.forecast),
+    }
+
+
+def _forecast_json(forecast: ForecastRecord) -> dict[str, Any]:
+    cost = forecast.cost
+    return {
+        **fields_json(forecast, "made_at", "kind", "gpu_count", "ended_job_count"),
+        **fields_json(forecast, *(f"{one}_gpu_seconds" for one in ("p10", "p50", "p90", "mean"))),
+        "cost": cost and fields_json(cost, "p10", "p50", "p90", "mean"),
     }

@@ -10,9 +10,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from finops.ledger import AttemptSummary, BudgetSummary, DecisionRecord
+from finops.ledger import AttemptSummary, BudgetSummary, DecisionRecord, ForecastRecord
 
 from .history import history_table
+from .predict_format import format_gpu_hours
 from .render import (
     UNKNOWN,
     bar,
@@ -146,6 +147,8 @@ def _attempts_table(attempts: list[AttemptSummary]) -> Table:
 
 def _run_notes(run: RunReport) -> list[Text]:
     lines = [_decision_line(decision) for decision in run.decisions]
+    if run.forecast is not None:
+        lines.append(_forecast_line(run.forecast))
     if run.checkpoint is not None:
         where = f"step {run.checkpoint.step:,}, {one_line(run.checkpoint.path)}"
         at = format_time(run.checkpoint.confirmed_at)
@@ -158,6 +161,17 @@ def _run_notes(run: RunReport) -> list[Text]:
             span = format_span(attempt.uncertain_time)
             lines.append(Text(f"{span} without a sign of life: {settle}", style="yellow"))
     return lines
+
+
+def _forecast_line(forecast: ForecastRecord) -> Text:
+    hours = [forecast.p50_gpu_seconds, forecast.p10_gpu_seconds, forecast.p90_gpu_seconds]
+    middle, low, high = (format_gpu_hours(seconds / 3600) for seconds in hours)
+    money = ""
+    if forecast.cost is not None:
+        cost = forecast.cost
+        money = f"{format_money(cost.p50)} ({format_money(cost.p10)} to {format_money(cost.p90)}), "
+    when = format_time(forecast.made_at)
+    return Text(f"{when}  forecast: {money}{middle} GPU-hours ({low} to {high})", style="dim")
 
 
 def _decision_line(decision: DecisionRecord) -> Text:
