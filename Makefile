@@ -162,7 +162,12 @@ format: $(VENV)/stamp-tools ## format all code
 
 # --- benchmarks ----------------------------------------------------------------------------------
 
-bench: build ## all benchmarks, at full size
+# Large packages, which only a comparison needs.
+$(VENV)/stamp-peers: $(VENV)/stamp-tools
+	scripts/bootstrap.sh peers $(VENV)
+	@touch $@
+
+bench: build $(VENV)/stamp-peers ## all benchmarks, at full size
 	scripts/bench.sh
 
 bench-short: build ## all benchmarks, just long enough to show that they work

@@ -10,6 +10,7 @@
 #        scripts/bootstrap.sh fuzz            install clang and its fuzzer, if they are missing
 #        scripts/bootstrap.sh python          print the interpreter that would be used
 #        scripts/bootstrap.sh venv [DIR]      create DIR (default .venv) with the development tools
+#        scripts/bootstrap.sh peers [DIR]     add what the benchmarks compare with at full size
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -127,14 +128,20 @@ choose_python() {
 # Creates the virtual environment $1 with the build backend and the development tools.
 # The list of tools stands in pyproject.toml alone, and is read from there.
 create_venv() {
-  local venv=$1 python requirements
+  local venv=$1 python
   if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
     python=$(choose_python)
     say "creating $venv with $python ($("$python" --version))"
     rm -rf "$venv"
     "$python" -m venv "$venv"
   fi
-  requirements=$("$venv/bin/python" scripts/requirements.py build-system cli bench dev)
+  install_groups "$venv" build-system cli bench dev
+}
+
+# Installs groups of pyproject.toml ($2 and on) into the virtual environment $1.
+install_groups() {
+  local venv=$1 requirements
+  requirements=$("$venv/bin/python" scripts/requirements.py "${@:2}")
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
     -r <(printf '%s\n' "$requirements") </dev/null >&2
 }
@@ -145,6 +152,7 @@ case "${1:-}" in
   fuzz) install_system_packages missing_fuzz_packages ;;
   python) choose_python ;;
   venv) create_venv "${2:-.venv}" ;;
+  peers) install_groups "${2:-.venv}" peers ;;
   *)
     sed -n 's/^# \{0,1\}//; 2,/^set/p' "$0" | grep -v '^set' >&2
     exit 2

@@ -160,7 +160,8 @@ def _parquet_lines(name: str) -> Iterator[Sequence[str]]:
         parquet = importlib.import_module("pyarrow.parquet")  # a wish of some users, not ours
     except ImportError as error:
         raise InvalidArgument(
-            f"{name} is Parquet, and pyarrow is not installed; install it, or give a CSV file"
+            f"{name} is Parquet, and pyarrow is not installed: pip install "
+            "'finops-train[parquet]', or give a CSV file"
         ) from error
     try:
         table = parquet.ParquetFile(name)
