@@ -13,6 +13,12 @@ namespace finops::predict {
 namespace {
 
 constexpr int kMostTrainingRows = 1'000'000;
+// Past this no running job is waited for: ten years.
+constexpr double kLongestSeconds = 10 * 365.25 * 86'400;
+
+bool is_censored(JobStatus status) {
+  return status != JobStatus::COMPLETED && status != JobStatus::FAILED;
+}
 
 void require_options(const ForecasterOptions& options) {
   FINOPS_REQUIRE(options.tree_count >= 1 && options.tree_count <= int{kMaxTreeCount} &&
@@ -35,6 +41,23 @@ void Forecaster::State::advance(UtcTime time) {
                  format_utc(time) + " is before " + format_utc(last_time) +
                      ", which was given already; times come in order");
   last_time = time;
+  while (!overruns.empty() && overruns.top().time < time) {
+    const auto found = in_flight.find(overruns.top().job_id);
+    overruns.pop();
+    if (found != in_flight.end() && found->second.promise) {
+      Promise& promise = *found->second.promise;
+      promise.is_known_above = true;
+      calibration.observe_above(promise.group, ++found->second.burst->job_count);
+    }
+  }
+}
+
+void Forecaster::State::expect_overrun(const JobRecord& record, const Promise& promise) {
+  const double seconds = std::expm1(promise.logs[2]) / static_cast<double>(record.job.gpu_count);
+  if (seconds < kLongestSeconds) {
+    overruns.push({*record.start_time + Nanoseconds{std::llround(seconds * 1e9)},
+                   record.job.job_id});
+  }
 }
 
 UsageForecast Forecaster::State::submit(const Job& job) {
@@ -43,8 +66,7 @@ UsageForecast Forecaster::State::submit(const Job& job) {
                  "job " + job.job_id + " is in flight already; ids are unique in a history");
   advance(job.submit_time);
   const RawForecast raw = raw_forecast(job, job.submit_time);
-  const std::size_t group = calibration_group(job, raw.anchor.job_count);
-  in_flight[job.job_id] = {bursts.join(job), Promise{calibration.apply(group, raw.logs), group}};
+  in_flight[job.job_id] = {bursts.join(job), promise_of(job, raw), raw.row, raw.anchor};
   features.submit(job);
   log.submit(job);
   return usage_forecast(job, raw);
@@ -57,6 +79,10 @@ void Forecaster::State::start(std::string_view job_id, UtcTime start_time) {
   advance(start_time);
   features.start(job_id, start_time);
   log.start(job_id, start_time);
+  const auto found = in_flight.find(record.job.job_id);
+  if (found->second.promise) {
+    expect_overrun(record, *found->second.promise);
+  }
 }
 
 void Forecaster::State::end(std::string_view job_id, const JobEnd& end) {
@@ -65,11 +91,19 @@ void Forecaster::State::end(std::string_view job_id, const JobEnd& end) {
   advance(end.end_time);
   features.end(job_id, end);
   const auto found = in_flight.find(record.job.job_id);
-  const std::int64_t sibling_count = ++found->second.burst->ended_count;
+  const bool is_counted = found->second.promise && found->second.promise->is_known_above;
+  found->second.burst->job_count += is_counted ? 0 : 1;
+  const double used = used_gpu_seconds(record.job, end);
+  const double log_used = std::log1p(used);
+  request_limit.observe(record.job, end.run_seconds);
+  if (!found->second.row.empty()) {
+    cold.add(found->second.row, found->second.anchor, log_used, is_censored(end.status));
+  }
   if (found->second.promise) {
     const Promise& promise = *found->second.promise;
-    const double log_used = std::log1p(used_gpu_seconds(record.job, end));
-    calibration.observe(promise.group, promise.logs, log_used, sibling_count);
+    calibration.observe(promise.group, promise.logs, log_used, found->second.burst->job_count,
+                        promise.is_known_above);
+    balance.observe(end.end_time, promise.mean_gpu_seconds, used);
     scored.push_back({log_used<promise.logs[0], log_used> promise.logs[2]});
     if (scored.size() > kHealthWindow) {
       scored.pop_front();
@@ -107,6 +141,11 @@ void Forecaster::State::restore(const std::vector<JobRecord>& records) {
     switch (event.kind) {
       case JobEventKind::Submit:
         in_flight[job_id].burst = bursts.join(record.job);
+        if (!record.end) {
+          const RawForecast raw = raw_forecast(record.job, event.time);
+          in_flight[job_id].row = raw.row;
+          in_flight[job_id].anchor = raw.anchor;
+        }
         features.submit(record.job);
         log.submit(record.job);
         break;
@@ -116,7 +155,7 @@ void Forecaster::State::restore(const std::vector<JobRecord>& records) {
         break;
       case JobEventKind::End:
         features.end(job_id, *record.end);
-        ++in_flight[job_id].burst->ended_count;
+        ++in_flight[job_id].burst->job_count;
         in_flight.erase(job_id);
         log.end(job_id, *record.end);
         break;

@@ -11,23 +11,21 @@
 namespace finops::predict {
 namespace {
 
-// With no history at all: an hour on one GPU, give or take a factor of 13: two natural logs each
-// way, which hold 80 % of a normal distribution of deviation 1.56.
-constexpr double kPriorLogSeconds = 8.19;
-constexpr double kPriorSpan = 2.0;
-// Recent jobs of its kind halve the span once there are so many.
-constexpr double kSpanJobCount = 5;
 constexpr std::size_t kShownDriverCount = 5;
 constexpr std::size_t kShownJobCount = 5;
 // A contribution below a thousandth moves no digit that is shown.
 constexpr double kLeastContribution = 1e-3;
 
-LogForecast cold_forecast(const Job& job, const Anchor& anchor) {
-  const double prior = kPriorLogSeconds + std::log(static_cast<double>(job.gpu_count));
-  const double count = anchor.job_count;
-  const double middle = count > 0 ? anchor.log_gpu_seconds : prior;
-  const double span = kPriorSpan * (1 - 0.5 * count / (count + kSpanJobCount));
-  return {std::max(middle - span, 0.0), middle, middle + span};
+// Means of recent jobs and of the forecast's own distribution err in opposite ways: the first lags
+// behind, the second lives by its tail (docs/accuracy.md).
+constexpr double kAnchorMeanWeight = 0.5;
+
+// Nothing is told below nothing, or above what the job can use.
+LogForecast within_limits(LogForecast logs, double most_gpu_seconds) {
+  for (double& value : logs) {
+    value = std::clamp(value, 0.0, std::log1p(most_gpu_seconds));
+  }
+  return logs;
 }
 
 }  // namespace
@@ -49,7 +47,9 @@ RawForecast Forecaster::State::raw_forecast(const Job& job, UtcTime now) const {
   RawForecast raw;
   raw.row.resize(feature_names().size());
   raw.anchor = features.row(job, now, raw.row);
-  raw.logs = cold_forecast(job, raw.anchor);
+  raw.most_gpu_seconds = request_limit.most_gpu_seconds(job);
+  const ColdForecast prior = cold.forecast(raw.row, raw.anchor);
+  raw.logs = {prior.p10_level, prior.p50_level, prior.p90_level};
   if (model) {
     const auto count = static_cast<double>(refit_ended_count);
     raw.tree_weight = count / (count + options.blend_job_count);
@@ -61,15 +61,27 @@ RawForecast Forecaster::State::raw_forecast(const Job& job, UtcTime now) const {
   return raw;
 }
 
+Promise Forecaster::State::promise_of(const Job& job, const RawForecast& raw) const {
+  Promise promise;
+  promise.group = calibration_group(job, raw.anchor.job_count);
+  promise.logs = within_limits(calibration.apply(promise.group, raw.logs), raw.most_gpu_seconds);
+  const double own = mean_beyond(Spread(promise.logs), 1, raw.most_gpu_seconds);
+  const double anchor = std::min(raw.anchor.mean_gpu_seconds, raw.most_gpu_seconds);
+  promise.mean_gpu_seconds =
+      raw.anchor.job_count > 0 ? std::lerp(own, anchor, kAnchorMeanWeight) : own;
+  return promise;
+}
+
 UsageForecast Forecaster::State::usage_forecast(const Job& job, const RawForecast& raw) const {
-  const std::size_t group = calibration_group(job, raw.anchor.job_count);
-  const LogForecast logs = calibration.apply(group, raw.logs);
+  const Promise promise = promise_of(job, raw);
+  const LogForecast& logs = promise.logs;
   UsageForecast result;
   result.p10_gpu_seconds = std::expm1(logs[0]);
   result.p50_gpu_seconds = std::expm1(logs[1]);
   result.p90_gpu_seconds = std::expm1(logs[2]);
   result.mean_gpu_seconds =
-      raw.anchor.job_count > 0 ? raw.anchor.mean_gpu_seconds : mean_of(Spread(logs));
+      std::min(promise.mean_gpu_seconds * balance.factor(), raw.most_gpu_seconds);
+  result.most_gpu_seconds = raw.most_gpu_seconds;
   result.ended_job_count = log.ended_count();
   result.similar_job_count = raw.anchor.job_count;
   result.tree_weight = raw.tree_weight;
@@ -117,13 +129,15 @@ UsageForecast Forecaster::State::refreshed(const JobRecord& record, UtcTime now)
                        std::log1p(result.p90_gpu_seconds)});
   const double chance = spread.chance_above(std::log1p(used));
   const auto beyond = [&](double quantile) {
-    return std::max(used, std::expm1(spread.log_at_chance((1 - quantile) * chance)));
+    const double gpu_seconds = std::expm1(spread.log_at_chance((1 - quantile) * chance));
+    return std::max(used, std::min(gpu_seconds, raw.most_gpu_seconds));
   };
-  const double ratio = result.mean_gpu_seconds / mean_of(spread);
+  const double ratio = result.mean_gpu_seconds / mean_beyond(spread, 1, raw.most_gpu_seconds);
   result.p10_gpu_seconds = beyond(kQuantiles[0]);
   result.p50_gpu_seconds = beyond(kQuantiles[1]);
   result.p90_gpu_seconds = beyond(kQuantiles[2]);
-  result.mean_gpu_seconds = std::max(used, ratio * mean_beyond(spread, chance));
+  result.mean_gpu_seconds =
+      std::max(used, ratio * mean_beyond(spread, chance, raw.most_gpu_seconds));
   return result;
 }
 
@@ -172,6 +186,9 @@ double chance_to_exceed(const UsageForecast& forecast, double gpu_seconds) {
                  "the amount to exceed is not finite; give GPU-seconds");
   if (gpu_seconds < 0) {
     return 1;
+  }
+  if (gpu_seconds >= forecast.most_gpu_seconds) {
+    return 0;
   }
   const Spread spread({std::log1p(forecast.p10_gpu_seconds), std::log1p(forecast.p50_gpu_seconds),
                        std::log1p(forecast.p90_gpu_seconds)});

@@ -40,18 +40,17 @@ std::vector<float> burst_weights(std::span<const JobRecord> records) {
   burst_of.reserve(records.size());
   for (const JobRecord& record : records) {
     burst_of.push_back(bursts.join(record.job));
-    ++burst_of.back()->ended_count;
+    ++burst_of.back()->job_count;
   }
   double sum = 0;
   for (const std::shared_ptr<Burst>& burst : burst_of) {
-    sum += 1 / std::sqrt(static_cast<double>(burst->ended_count));
+    sum += 1 / std::sqrt(static_cast<double>(burst->job_count));
   }
   const double scale = static_cast<double>(records.size()) / sum;
   std::vector<float> weights;
   weights.reserve(records.size());
   for (const std::shared_ptr<Burst>& burst : burst_of) {
-    weights.push_back(static_cast<float>(scale /
-                                         std::sqrt(static_cast<double>(burst->ended_count))));
+    weights.push_back(static_cast<float>(scale / std::sqrt(static_cast<double>(burst->job_count))));
   }
   return weights;
 }

@@ -22,7 +22,7 @@ namespace finops::predict {
 inline constexpr Nanoseconds kBurstGap = std::chrono::minutes{5};
 
 struct Burst {
-  std::int64_t ended_count = 0;
+  std::int64_t job_count = 0;  ///< of its jobs that were counted so far
 };
 
 class Bursts {

@@ -17,6 +17,8 @@ constexpr double kGroupGain = 0.001;
 constexpr double kLeastSpan = 0.02;
 constexpr double kBurstPower = -0.25;
 constexpr double kOutside = 0.1;
+constexpr std::size_t kLow = 0;
+constexpr std::size_t kHigh = 1;
 
 double moved(double log_factor, double step) {
   return std::clamp(log_factor + step, -Calibration::kMaxLogFactor, Calibration::kMaxLogFactor);
@@ -38,15 +40,24 @@ LogForecast Calibration::apply(std::size_t group, const LogForecast& raw) const 
 }
 
 void Calibration::observe(std::size_t group, const LogForecast& promised, double log_used,
-                          std::int64_t sibling_count) {
-  const double weight = std::pow(static_cast<double>(sibling_count), kBurstPower);
-  const std::array<double, 2> misses{(log_used < promised[0] ? 1 : 0) - kOutside,
-                                     (log_used > promised[2] ? 1 : 0) - kOutside};
-  for (std::size_t side = 0; side < misses.size(); ++side) {
-    factors_[0][side] = moved(factors_[0][side], kGain * weight * misses[side]);
-    double& own = factors_.at(1 + group)[side];
-    own = moved(own, kGroupGain * weight * misses[side]);
+                          std::int64_t sibling_count, bool is_known_above) {
+  move(group, kLow, log_used < promised[0], sibling_count);
+  if (!is_known_above) {
+    move(group, kHigh, log_used > promised[2], sibling_count);
   }
+}
+
+void Calibration::observe_above(std::size_t group, std::int64_t sibling_count) {
+  move(group, kHigh, true, sibling_count);
+}
+
+void Calibration::move(std::size_t group, std::size_t side, bool is_outside,
+                       std::int64_t sibling_count) {
+  const double step =
+      std::pow(static_cast<double>(sibling_count), kBurstPower) * ((is_outside ? 1 : 0) - kOutside);
+  factors_[0].at(side) = moved(factors_[0].at(side), kGain * step);
+  double& own = factors_.at(1 + group).at(side);
+  own = moved(own, kGroupGain * step);
 }
 
 void Calibration::set_factors(const std::array<LogFactors, 1 + kCalibrationGroupCount>& factors) {

@@ -33,10 +33,14 @@ class Calibration {
   static constexpr double kMaxLogFactor = 2.0;
 
   [[nodiscard]] LogForecast apply(std::size_t group, const LogForecast& raw) const;
-  /// `promised`: what was said at the submission. `sibling_count`: ended jobs of its burst so far,
-  /// with this one; at least 1.
+  /// `promised`: what was said at the submission. `sibling_count`: jobs of its burst of which the
+  /// outcome is known so far, with this one; at least 1.
+  /// `is_known_above`: `observe_above` was told of this job already.
   void observe(std::size_t group, const LogForecast& promised, double log_used,
-               std::int64_t sibling_count);
+               std::int64_t sibling_count, bool is_known_above);
+  /// A job that goes on past its p90: known long before it ends. Those that stay below it are known
+  /// early, so without this an interval would always be judged by the short ones.
+  void observe_above(std::size_t group, std::int64_t sibling_count);
 
   /// Of all jobs, then of each group: they add up.
   [[nodiscard]] const std::array<LogFactors, 1 + kCalibrationGroupCount>& factors() const noexcept {
@@ -46,6 +50,8 @@ class Calibration {
   void set_factors(const std::array<LogFactors, 1 + kCalibrationGroupCount>& factors);
 
  private:
+  void move(std::size_t group, std::size_t side, bool is_outside, std::int64_t sibling_count);
+
   std::array<LogFactors, 1 + kCalibrationGroupCount> factors_{};
 };
 

@@ -119,13 +119,14 @@ Json parsed(std::string_view text) {
   return root;
 }
 
-// Job id, p10, p50, p90, group: of each job in flight, by id.
+// Job id, p10, p50, p90, group, mean, is_known_above: of each job in flight, by id.
 Json promises_json(const std::unordered_map<std::string, InFlightJob>& in_flight) {
   std::map<std::string, Json> rows;
   for (const auto& [job_id, job] : in_flight) {
     if (job.promise) {
       const LogForecast& logs = job.promise->logs;
-      rows[job_id] = Json::array({job_id, logs[0], logs[1], logs[2], job.promise->group});
+      rows[job_id] = Json::array({job_id, logs[0], logs[1], logs[2], job.promise->group,
+                                  job.promise->mean_gpu_seconds, job.promise->is_known_above});
     }
   }
   Json list = Json::array();
@@ -140,12 +141,31 @@ void read_promises(const Json& list, std::unordered_map<std::string, InFlightJob
     const auto found = in_flight.find(row.at(0).get<std::string>());
     const Promise promise{
         {row.at(1).get<double>(), row.at(2).get<double>(), row.at(3).get<double>()},
-        row.at(4).get<std::size_t>()};
+        row.at(4).get<std::size_t>(),
+        row.at(5).get<double>(),
+        row.at(6).get<bool>()};
     FINOPS_REQUIRE(found != in_flight.end() && promise.group < kCalibrationGroupCount,
                    ErrorCode::InvalidArgument,
                    "the model file holds a promise to a job that is not in flight");
     found->second.promise = promise;
   }
+}
+
+Json days_json(const std::deque<MeanBalance::Day>& days) {
+  Json list = Json::array();
+  for (const MeanBalance::Day& day : days) {
+    list.push_back({day.number, day.job_count, day.said_gpu_seconds, day.used_gpu_seconds});
+  }
+  return list;
+}
+
+std::deque<MeanBalance::Day> days_of(const Json& list) {
+  std::deque<MeanBalance::Day> days;
+  for (const Json& row : list) {
+    days.push_back({row.at(0).get<std::int64_t>(), row.at(1).get<std::int64_t>(),
+                    row.at(2).get<double>(), row.at(3).get<double>()});
+  }
+  return days;
 }
 
 Json scored_json(const std::deque<Scored>& scored) {
@@ -216,6 +236,9 @@ std::string Forecaster::to_json() const {
                {"last_time_ns", count_of(state.last_time)},
                {"promises", promises_json(state.in_flight)},
                {"calibration", state.calibration.factors()},
+               {"cold_start", state.cold.sums()},
+               {"request_limit", state.request_limit.counts()},
+               {"balance", days_json(state.balance.days())},
                {"scored", scored_json(state.scored)},
                {"model", state.model ? Json::parse(model_to_json(*state.model)) : Json()},
                {"refit_ended_count", state.refit_ended_count},
@@ -236,7 +259,18 @@ void Forecaster::State::read(const nlohmann::json& body) {
                  "the model file's last time is before that of its history, or no time");
   last_time = time;
   read_promises(body.at("promises"), in_flight);
+  for (const auto& [job_id, job] : in_flight) {
+    const JobRecord& record = log.required(job_id);
+    if (job.promise && job.promise->is_known_above) {
+      ++job.burst->job_count;
+    } else if (job.promise && record.start_time) {
+      expect_overrun(record, *job.promise);
+    }
+  }
   calibration.set_factors(factors_of(body.at("calibration")));
+  cold = ColdStart::from_sums(body.at("cold_start").get<std::vector<double>>());
+  request_limit.set_counts(body.at("request_limit").get<RequestLimit::Counts>());
+  balance.set_days(days_of(body.at("balance")));
   scored = scored_of(body.at("scored"));
   if (!body.at("model").is_null()) {
     ForestModel given = model_from_json(body.at("model").dump());

@@ -48,11 +48,13 @@ double Spread::log_at_chance(double chance) const {
   return std::max(result, 0.0);
 }
 
-double mean_beyond(const Spread& spread, double chance) {
+double mean_beyond(const Spread& spread, double chance, double most_gpu_seconds) {
   constexpr int kPointCount = 20;
   double sum = 0;
   for (int point = 0; point < kPointCount; ++point) {
-    sum += std::expm1(spread.log_at_chance(chance * (point + 0.5) / kPointCount));
+    const double gpu_seconds =
+        std::expm1(spread.log_at_chance(chance * (point + 0.5) / kPointCount));
+    sum += std::min(gpu_seconds, most_gpu_seconds);
   }
   return sum / kPointCount;
 }

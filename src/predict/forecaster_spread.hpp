@@ -24,9 +24,8 @@ class Spread {
   double high_span_;
 };
 
-/// GPU-seconds on average, all of it or of the part that is exceeded with `chance`. By 20 points of
-/// equal weight: the exponential tail of a log has no mean of its own.
-[[nodiscard]] double mean_beyond(const Spread& spread, double chance);
-[[nodiscard]] inline double mean_of(const Spread& spread) { return mean_beyond(spread, 1.0); }
+/// GPU-seconds on average, none above `most`, of the part that is exceeded with `chance` (1: all).
+/// By 20 points of equal weight: the exponential tail of a log has no mean of its own.
+[[nodiscard]] double mean_beyond(const Spread& spread, double chance, double most_gpu_seconds);
 
 }  // namespace finops::predict

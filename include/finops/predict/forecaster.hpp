@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,7 +50,9 @@ struct UsageForecast {
   double p10_gpu_seconds = 0;
   double p50_gpu_seconds = 0;
   double p90_gpu_seconds = 0;
-  double mean_gpu_seconds = 0;       ///< adds up over jobs; quantiles do not
+  double mean_gpu_seconds = 0;  ///< adds up over jobs; quantiles do not
+  /// What the request allows, if jobs of this history keep to theirs; infinity: no limit is known.
+  double most_gpu_seconds = std::numeric_limits<double>::infinity();
   std::int64_t ended_job_count = 0;  ///< the history it rests on
   int similar_job_count = 0;         ///< of the most specific key that has any
   double tree_weight = 0;            ///< 0: cold start alone, towards 1: trees alone
