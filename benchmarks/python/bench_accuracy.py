@@ -118,6 +118,17 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
+def cold_rows(result: Result) -> Iterator[Row]:
+    """The first jobs of a file, when there is little to learn from."""
+    history, logs = result.history, result.ours.logs
+    for first, last in ((0, 50), (50, 200), (200, 1000)):
+        target, said = history.target[first:last], logs[first:last]
+        losses = scores.row_losses(target, said)
+        inside = ((target >= said[:, 0]) & (target <= said[:, 2])).mean()
+        yield row(f"{history.name}: jobs {first} to {last}, mean pinball", "log",
+                  float(losses.mean()), f"p10-p90 cover {100 * inside:.0f} %")  # fmt: skip
+
+
 def sum_rows(result: Result) -> Iterator[Row]:
     history = result.history
     own = scores.sums(history, result.ours.mean_seconds)
@@ -156,6 +167,7 @@ def rows_of(results: list[Result]) -> list[Row]:
         for rival in result.others:
             if rival == "fair rival" or rival.startswith("static"):
                 rows.append(ratio_row(result, rival, 1.0 if result.is_quarter else None))
+        rows += cold_rows(result)
         rows += sum_rows(result)
         rows += refresh_rows(result)
     quarters = [result for result in results if result.is_quarter]

@@ -1,7 +1,9 @@
 // predict_forecaster.cpp - binds the forecaster, its answers, and jobs as it takes them.
 //
 // Each call lets go of the interpreter's lock and takes the forecaster's own.
+#include <cmath>
 #include <mutex>
+#include <optional>
 
 #include "convert.hpp"
 #include "finops/predict/forecaster.hpp"
@@ -94,6 +96,12 @@ void bind_answers(py::module_& module) {
       .def_readonly("p50_gpu_seconds", &UsageForecast::p50_gpu_seconds)
       .def_readonly("p90_gpu_seconds", &UsageForecast::p90_gpu_seconds)
       .def_readonly("mean_gpu_seconds", &UsageForecast::mean_gpu_seconds)
+      .def_property_readonly("most_gpu_seconds",
+                             [](const UsageForecast& usage) {
+                               const bool is_known = std::isfinite(usage.most_gpu_seconds);
+                               return is_known ? std::optional(usage.most_gpu_seconds)
+                                               : std::nullopt;
+                             })
       .def_readonly("ended_job_count", &UsageForecast::ended_job_count)
       .def_readonly("similar_job_count", &UsageForecast::similar_job_count)
       .def_readonly("tree_weight", &UsageForecast::tree_weight)

@@ -56,6 +56,7 @@ class UsageForecast:
     p50_gpu_seconds: float
     p90_gpu_seconds: float
     mean_gpu_seconds: float
+    most_gpu_seconds: float | None
     ended_job_count: int
     similar_job_count: int
     tree_weight: float

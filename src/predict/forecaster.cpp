@@ -47,7 +47,7 @@ void Forecaster::State::advance(UtcTime time) {
     if (found != in_flight.end() && found->second.promise) {
       Promise& promise = *found->second.promise;
       promise.is_known_above = true;
-      calibration.observe_above(promise.group, ++found->second.burst->job_count);
+      calibration.observe_above(promise.group);
     }
   }
 }
@@ -66,7 +66,7 @@ UsageForecast Forecaster::State::submit(const Job& job) {
                  "job " + job.job_id + " is in flight already; ids are unique in a history");
   advance(job.submit_time);
   const RawForecast raw = raw_forecast(job, job.submit_time);
-  in_flight[job.job_id] = {bursts.join(job), promise_of(job, raw), raw.row, raw.anchor};
+  in_flight[job.job_id] = {promise_of(job, raw), raw.row, raw.anchor};
   features.submit(job);
   log.submit(job);
   return usage_forecast(job, raw);
@@ -91,8 +91,6 @@ void Forecaster::State::end(std::string_view job_id, const JobEnd& end) {
   advance(end.end_time);
   features.end(job_id, end);
   const auto found = in_flight.find(record.job.job_id);
-  const bool is_counted = found->second.promise && found->second.promise->is_known_above;
-  found->second.burst->job_count += is_counted ? 0 : 1;
   const double used = used_gpu_seconds(record.job, end);
   const double log_used = std::log1p(used);
   request_limit.observe(record.job, end.run_seconds);
@@ -101,9 +99,10 @@ void Forecaster::State::end(std::string_view job_id, const JobEnd& end) {
   }
   if (found->second.promise) {
     const Promise& promise = *found->second.promise;
-    calibration.observe(promise.group, promise.logs, log_used, found->second.burst->job_count,
-                        promise.is_known_above);
-    balance.observe(end.end_time, promise.mean_gpu_seconds, used);
+    calibration.observe(promise.group, promise.logs, log_used, promise.is_known_above);
+    if (promise.is_balanced) {
+      balance.observe(end.end_time, promise.mean_gpu_seconds, used);
+    }
     scored.push_back({log_used<promise.logs[0], log_used> promise.logs[2]});
     if (scored.size() > kHealthWindow) {
       scored.pop_front();
@@ -140,7 +139,6 @@ void Forecaster::State::restore(const std::vector<JobRecord>& records) {
     const std::string& job_id = record.job.job_id;
     switch (event.kind) {
       case JobEventKind::Submit:
-        in_flight[job_id].burst = bursts.join(record.job);
         if (!record.end) {
           const RawForecast raw = raw_forecast(record.job, event.time);
           in_flight[job_id].row = raw.row;
@@ -155,8 +153,6 @@ void Forecaster::State::restore(const std::vector<JobRecord>& records) {
         break;
       case JobEventKind::End:
         features.end(job_id, *record.end);
-        ++in_flight[job_id].burst->job_count;
-        in_flight.erase(job_id);
         log.end(job_id, *record.end);
         break;
     }

@@ -17,8 +17,8 @@ constexpr std::size_t kShownJobCount = 5;
 constexpr double kLeastContribution = 1e-3;
 
 // Means of recent jobs and of the forecast's own distribution err in opposite ways: the first lags
-// behind, the second lives by its tail (docs/accuracy.md).
-constexpr double kAnchorMeanWeight = 0.5;
+// behind, the second lives by its tail (docs/accuracy.md), which at a cold start is all tail.
+constexpr double kOwnMeanWeight = 0.5;
 
 // Nothing is told below nothing, or above what the job can use.
 LogForecast within_limits(LogForecast logs, double most_gpu_seconds) {
@@ -67,8 +67,9 @@ Promise Forecaster::State::promise_of(const Job& job, const RawForecast& raw) co
   promise.logs = within_limits(calibration.apply(promise.group, raw.logs), raw.most_gpu_seconds);
   const double own = mean_beyond(Spread(promise.logs), 1, raw.most_gpu_seconds);
   const double anchor = std::min(raw.anchor.mean_gpu_seconds, raw.most_gpu_seconds);
+  promise.is_balanced = raw.tree_weight >= 0.5;
   promise.mean_gpu_seconds =
-      raw.anchor.job_count > 0 ? std::lerp(own, anchor, kAnchorMeanWeight) : own;
+      raw.anchor.job_count > 0 ? std::lerp(anchor, own, kOwnMeanWeight * raw.tree_weight) : own;
   return promise;
 }
 
@@ -80,7 +81,8 @@ UsageForecast Forecaster::State::usage_forecast(const Job& job, const RawForecas
   result.p50_gpu_seconds = std::expm1(logs[1]);
   result.p90_gpu_seconds = std::expm1(logs[2]);
   result.mean_gpu_seconds =
-      std::min(promise.mean_gpu_seconds * balance.factor(), raw.most_gpu_seconds);
+      std::min(promise.mean_gpu_seconds * (promise.is_balanced ? balance.factor() : 1),
+               raw.most_gpu_seconds);
   result.most_gpu_seconds = raw.most_gpu_seconds;
   result.ended_job_count = log.ended_count();
   result.similar_job_count = raw.anchor.job_count;

@@ -1,12 +1,18 @@
 // forecaster_bursts.cpp - follows the newest submission of each kind.
 #include "predict/forecaster_bursts.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <utility>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
 
 namespace finops::predict {
 namespace {
+
+struct Newest {
+  UtcTime submit_time{};
+  std::size_t burst_index = 0;
+};
 
 // A unit separator keeps the parts apart.
 std::string kind_of(const Job& job) {
@@ -16,41 +22,31 @@ std::string kind_of(const Job& job) {
 
 }  // namespace
 
-std::shared_ptr<Burst> Bursts::join(const Job& job) {
-  if (newest_.size() >= prune_size_) {
-    forget_before(job.submit_time - kBurstGap);
-    prune_size_ = std::max<std::size_t>(1024, 2 * newest_.size());
-  }
-  Newest& newest = newest_[kind_of(job)];
-  if (newest.burst == nullptr || job.submit_time - newest.submit_time > kBurstGap) {
-    newest.burst = std::make_shared<Burst>();
-  }
-  newest.submit_time = job.submit_time;
-  return newest.burst;
-}
-
-// A burst that is over lives on in the promises of its jobs only.
-void Bursts::forget_before(UtcTime time) {
-  std::erase_if(newest_, [&](const auto& entry) { return entry.second.submit_time < time; });
-}
-
 std::vector<float> burst_weights(std::span<const JobRecord> records) {
-  Bursts bursts;
-  std::vector<std::shared_ptr<Burst>> burst_of;
+  std::unordered_map<std::string, Newest> newest_of;
+  std::vector<std::size_t> burst_of;
+  std::vector<std::int64_t> counts;
   burst_of.reserve(records.size());
   for (const JobRecord& record : records) {
-    burst_of.push_back(bursts.join(record.job));
-    ++burst_of.back()->job_count;
+    const auto [found, is_new] = newest_of.try_emplace(kind_of(record.job));
+    Newest& newest = found->second;
+    if (is_new || record.job.submit_time - newest.submit_time > kBurstGap) {
+      newest.burst_index = counts.size();
+      counts.push_back(0);
+    }
+    newest.submit_time = record.job.submit_time;
+    burst_of.push_back(newest.burst_index);
+    ++counts[newest.burst_index];
   }
   double sum = 0;
-  for (const std::shared_ptr<Burst>& burst : burst_of) {
-    sum += 1 / std::sqrt(static_cast<double>(burst->job_count));
+  for (const std::size_t burst : burst_of) {
+    sum += 1 / std::sqrt(static_cast<double>(counts[burst]));
   }
   const double scale = static_cast<double>(records.size()) / sum;
   std::vector<float> weights;
   weights.reserve(records.size());
-  for (const std::shared_ptr<Burst>& burst : burst_of) {
-    weights.push_back(static_cast<float>(scale / std::sqrt(static_cast<double>(burst->job_count))));
+  for (const std::size_t burst : burst_of) {
+    weights.push_back(static_cast<float>(scale / std::sqrt(static_cast<double>(counts[burst]))));
   }
   return weights;
 }

@@ -11,11 +11,10 @@ namespace {
 
 // Steps in log units for each job outside. Slow, since an outcome is known hours or days after its
 // forecast and fast steps then swing; compared on public traces (docs/accuracy.md).
-constexpr double kGain = 0.003;
+constexpr double kGain = 0.002;
 constexpr double kGroupGain = 0.001;
 // A span of nothing cannot grow by a factor.
 constexpr double kLeastSpan = 0.02;
-constexpr double kBurstPower = -0.25;
 constexpr double kOutside = 0.1;
 constexpr std::size_t kLow = 0;
 constexpr std::size_t kHigh = 1;
@@ -40,21 +39,17 @@ LogForecast Calibration::apply(std::size_t group, const LogForecast& raw) const 
 }
 
 void Calibration::observe(std::size_t group, const LogForecast& promised, double log_used,
-                          std::int64_t sibling_count, bool is_known_above) {
-  move(group, kLow, log_used < promised[0], sibling_count);
+                          bool is_known_above) {
+  move(group, kLow, log_used < promised[0]);
   if (!is_known_above) {
-    move(group, kHigh, log_used > promised[2], sibling_count);
+    move(group, kHigh, log_used > promised[2]);
   }
 }
 
-void Calibration::observe_above(std::size_t group, std::int64_t sibling_count) {
-  move(group, kHigh, true, sibling_count);
-}
+void Calibration::observe_above(std::size_t group) { move(group, kHigh, true); }
 
-void Calibration::move(std::size_t group, std::size_t side, bool is_outside,
-                       std::int64_t sibling_count) {
-  const double step =
-      std::pow(static_cast<double>(sibling_count), kBurstPower) * ((is_outside ? 1 : 0) - kOutside);
+void Calibration::move(std::size_t group, std::size_t side, bool is_outside) {
+  const double step = (is_outside ? 1 : 0) - kOutside;
   factors_[0].at(side) = moved(factors_[0].at(side), kGain * step);
   double& own = factors_.at(1 + group).at(side);
   own = moved(own, kGroupGain * step);

@@ -6,8 +6,7 @@
 // Adaptive Conformal Inference, NeurIPS 2021): a span grows by a little for each job that falls
 // outside, and shrinks by less for each inside, so that in the long run the stated share is outside
 // whatever the work does. Spans are factors, so that jobs which are known well keep narrow ones.
-// Invariants: p50 is not moved; factors stay within kMaxLogFactor; a job of a burst counts less the
-// more of its siblings have ended.
+// Invariants: p50 is not moved; factors stay within kMaxLogFactor.
 #pragma once
 
 #include <array>
@@ -33,14 +32,13 @@ class Calibration {
   static constexpr double kMaxLogFactor = 2.0;
 
   [[nodiscard]] LogForecast apply(std::size_t group, const LogForecast& raw) const;
-  /// `promised`: what was said at the submission. `sibling_count`: jobs of its burst of which the
-  /// outcome is known so far, with this one; at least 1.
-  /// `is_known_above`: `observe_above` was told of this job already.
+  /// `promised`: what was said at the submission. `is_known_above`: `observe_above` was told of
+  /// this job already.
   void observe(std::size_t group, const LogForecast& promised, double log_used,
-               std::int64_t sibling_count, bool is_known_above);
+               bool is_known_above);
   /// A job that goes on past its p90: known long before it ends. Those that stay below it are known
   /// early, so without this an interval would always be judged by the short ones.
-  void observe_above(std::size_t group, std::int64_t sibling_count);
+  void observe_above(std::size_t group);
 
   /// Of all jobs, then of each group: they add up.
   [[nodiscard]] const std::array<LogFactors, 1 + kCalibrationGroupCount>& factors() const noexcept {
@@ -50,7 +48,7 @@ class Calibration {
   void set_factors(const std::array<LogFactors, 1 + kCalibrationGroupCount>& factors);
 
  private:
-  void move(std::size_t group, std::size_t side, bool is_outside, std::int64_t sibling_count);
+  void move(std::size_t group, std::size_t side, bool is_outside);
 
   std::array<LogFactors, 1 + kCalibrationGroupCount> factors_{};
 };

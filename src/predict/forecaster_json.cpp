@@ -119,14 +119,15 @@ Json parsed(std::string_view text) {
   return root;
 }
 
-// Job id, p10, p50, p90, group, mean, is_known_above: of each job in flight, by id.
+// Job id, p10, p50, p90, group, mean, is_balanced, is_known_above: of each job in flight, by id.
 Json promises_json(const std::unordered_map<std::string, InFlightJob>& in_flight) {
   std::map<std::string, Json> rows;
   for (const auto& [job_id, job] : in_flight) {
     if (job.promise) {
       const LogForecast& logs = job.promise->logs;
       rows[job_id] = Json::array({job_id, logs[0], logs[1], logs[2], job.promise->group,
-                                  job.promise->mean_gpu_seconds, job.promise->is_known_above});
+                                  job.promise->mean_gpu_seconds, job.promise->is_balanced,
+                                  job.promise->is_known_above});
     }
   }
   Json list = Json::array();
@@ -143,7 +144,8 @@ void read_promises(const Json& list, std::unordered_map<std::string, InFlightJob
         {row.at(1).get<double>(), row.at(2).get<double>(), row.at(3).get<double>()},
         row.at(4).get<std::size_t>(),
         row.at(5).get<double>(),
-        row.at(6).get<bool>()};
+        row.at(6).get<bool>(),
+        row.at(7).get<bool>()};
     FINOPS_REQUIRE(found != in_flight.end() && promise.group < kCalibrationGroupCount,
                    ErrorCode::InvalidArgument,
                    "the model file holds a promise to a job that is not in flight");
@@ -261,9 +263,7 @@ void Forecaster::State::read(const nlohmann::json& body) {
   read_promises(body.at("promises"), in_flight);
   for (const auto& [job_id, job] : in_flight) {
     const JobRecord& record = log.required(job_id);
-    if (job.promise && job.promise->is_known_above) {
-      ++job.burst->job_count;
-    } else if (job.promise && record.start_time) {
+    if (job.promise && !job.promise->is_known_above && record.start_time) {
       expect_overrun(record, *job.promise);
     }
   }

@@ -19,7 +19,6 @@
 #include "finops/predict/forest.hpp"
 #include "finops/predict/ridge.hpp"
 #include "finops/predict/scorer.hpp"
-#include "predict/forecaster_bursts.hpp"
 #include "predict/forecaster_calibration.hpp"
 #include "predict/forecaster_limits.hpp"
 #include "predict/forecaster_log.hpp"
@@ -35,10 +34,10 @@ struct Promise {
   LogForecast logs{};
   std::size_t group = 0;
   double mean_gpu_seconds = 0;  ///< before the balance
+  bool is_balanced = false;     ///< trees had the larger say; a cold start's means are too wild
   bool is_known_above = false;  ///< it went on past its p90
 };
 struct InFlightJob {
-  std::shared_ptr<Burst> burst;
   std::optional<Promise> promise;
   std::vector<float> row;  ///< of its submission, for the cold start
   Anchor anchor;
@@ -97,7 +96,6 @@ struct Forecaster::State {
   UtcTime last_time{};
   JobLog log;
   FeatureStream features;
-  Bursts bursts;
   ColdStart cold;
   Calibration calibration;
   RequestLimit request_limit;

@@ -190,6 +190,10 @@ def _facts(forecast: Forecast, budget: Money | None) -> list[Text]:
                     (f" {format_chance(chance)}", f"bold {style}"),
                 )
             )  # fmt: skip
+    if forecast.most_gpu_hours is not None:
+        most = format_gpu_hours(forecast.most_gpu_hours)
+        words = f"at most {most} GPU-hours: jobs here are ended at the time that they asked for"
+        lines.append(Text(words, style="dim"))
     lines.append(Text(_rests_on(forecast), style="dim"))
     lines += [Text(one_line(note), style="yellow") for note in forecast.notes]
     return lines

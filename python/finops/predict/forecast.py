@@ -69,6 +69,8 @@ class Forecast:
     past_runs: tuple[PastRun, ...] = ()  # newest first
     notes: tuple[str, ...] = ()  # what to know before trusting it, in plain words
     basis: str = "history"  # or "history and progress"
+    # What the request allows, if jobs of this history are ended at theirs; None: no limit is known.
+    most_gpu_hours: float | None = None
     _rate: Rate | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -107,6 +109,8 @@ class Forecast:
 
     def chance_to_exceed_gpu_hours(self, gpu_hours: float) -> float:
         """The chance, 0 to 1, that the job uses more than `gpu_hours`."""
+        if self.most_gpu_hours is not None and gpu_hours >= self.most_gpu_hours:
+            return 0.0
         return chance_to_exceed(
             p10_gpu_seconds=self.p10_gpu_hours * _HOUR,
             p50_gpu_seconds=self.p50_gpu_hours * _HOUR,
@@ -229,6 +233,7 @@ def to_forecast(
         ),
         notes=notes,
         basis=basis,
+        most_gpu_hours=None if usage.most_gpu_seconds is None else usage.most_gpu_seconds / _HOUR,
     )
 
 
