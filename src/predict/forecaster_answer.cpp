@@ -186,8 +186,8 @@ ForecastHealth Forecaster::health() const {
 double chance_to_exceed(const UsageForecast& forecast, double gpu_seconds) {
   FINOPS_REQUIRE(std::isfinite(gpu_seconds), ErrorCode::InvalidArgument,
                  "the amount to exceed is not finite; give GPU-seconds");
-  if (gpu_seconds < 0) {
-    return 1;
+  if (gpu_seconds <= 0) {
+    return 1;  // a job that runs at all uses more than nothing
   }
   if (gpu_seconds >= forecast.most_gpu_seconds) {
     return 0;
