@@ -82,20 +82,6 @@ Decision money_decision(const RunState& state, BootTime now) {
   return decision;
 }
 
-// A ladder that has signalled goes on under its own rule, unless the money ends sooner.
-Decision ongoing_decision(const RunState& state, const Policy& policy, BootTime now,
-                          bool is_out_of_money) {
-  if (is_money(state.rule)) {
-    return money_decision(state, now);
-  }
-  Decision decision = stop_decision(state.rule, state, policy, now);
-  if (is_out_of_money) {
-    Decision money = money_decision(state, now);
-    return money.rung > decision.rung ? money : decision;
-  }
-  return decision;
-}
-
 std::optional<Rule> stop_rule(const RunState& state, const Policy& policy, BootTime now) {
   if (is_over_duration(state, policy, now)) {
     return Rule::Duration;
@@ -104,6 +90,27 @@ std::optional<Rule> stop_rule(const RunState& state, const Policy& policy, BootT
     return Rule::Silence;
   }
   return is_idle(state, policy, now) ? std::optional(Rule::Idle) : std::nullopt;
+}
+
+// A ladder that has signalled goes on under its own rule, unless the money ends sooner.
+Decision ongoing_decision(const RunState& state, const Policy& policy, BootTime now,
+                          bool is_out_of_money) {
+  if (is_money(state.rule)) {
+    Decision money = money_decision(state, now);
+    // More money came after the signal, so that the end is far again: one that hangs, or ignores
+    // the signal, is judged as any other run meanwhile.
+    const std::optional<Rule> stop = stop_rule(state, policy, now);
+    const bool is_urgent = money.directive == Directive::PAUSE || money.rung == Rung::Sigkill;
+    return is_urgent || !stop.has_value() || policy.is_dry_run
+               ? money
+               : stop_decision(*stop, state, policy, now);
+  }
+  Decision decision = stop_decision(state.rule, state, policy, now);
+  if (is_out_of_money) {
+    Decision money = money_decision(state, now);
+    return money.rung > decision.rung ? money : decision;
+  }
+  return decision;
 }
 
 }  // namespace

@@ -219,6 +219,32 @@ TEST(GuardBudget, MoneyHelpsOnlyBeforeSigterm) {
   }
 }
 
+// Goal: a run that was signalled for money, got more and hangs is stopped as any silent run; one
+// that goes on is not, nor is a dry run; and while the money really ends, its own times hold.
+// Method: money until an hour from now, silent for its limit, around the grace after the signal.
+TEST(GuardBudget, MoneyAfterASignalSavesNoHangingRun) {
+  const BootTime now = kStart + minutes{40};
+  RunState state = spent_run();
+  state.lease.pause_at = minutes{30};
+  state.lease.ends_at = hours{2};
+  state.silence_limit = minutes{30};
+  state.rung = Rung::Sigterm;
+  state.rule = Rule::Budget;
+  state.rung_since = now - seconds{1};
+  EXPECT_EQ(text_of(decide(state, {}, now)), "STOP silence SIGTERM");
+  state.rung_since = now - Policy{}.term_grace;
+  EXPECT_EQ(text_of(decide(state, {}, now)), "STOP silence SIGKILL");
+  Policy dry;
+  dry.is_dry_run = true;
+  EXPECT_EQ(text_of(decide(state, dry, now)), "CHECKPOINT budget SIGTERM");
+  RunState working = state;
+  working.progress_changed_at = now - minutes{1};
+  EXPECT_EQ(text_of(decide(working, {}, now)), "CHECKPOINT budget SIGTERM");
+  RunState ending = state;
+  ending.lease.ends_at = minutes{40} + seconds{16};
+  EXPECT_EQ(text_of(decide(ending, {}, now)), "PAUSE budget SIGTERM");
+}
+
 // Goal: no rung is ever left downwards after SIGTERM, whatever else becomes true of the run.
 // Method: every rule, with the run silent, out of money, both and neither.
 TEST(GuardLadder, NeverGoesDownFromSigterm) {

@@ -83,9 +83,13 @@ int World::guard() {
 
 void World::note_report(const agent::TickReport& report) {
   for (const DecisionRecord& decision : report.decisions) {
-    kernel_.note("decides " + decision.attempt_id.str() + " " +
-                 std::string(directive_name(decision.directive)) + " " +
-                 std::string(rung_name(decision.rung)) + ": " + decision.reason);
+    const std::string attempt_id = decision.attempt_id.str();
+    if (const auto found = truth_.attempts.find(attempt_id); found != truth_.attempts.end()) {
+      truth_.worked_when_decided[{attempt_id, decision.decided_at.time_since_epoch().count()}] =
+          found->second.works(kernel_.clocks());
+    }
+    kernel_.note("decides " + attempt_id + " " + std::string(directive_name(decision.directive)) +
+                 " " + std::string(rung_name(decision.rung)) + ": " + decision.reason);
   }
   for (const agent::Conclusion& conclusion : report.concluded) {
     const std::string id = conclusion.attempt_id.str();

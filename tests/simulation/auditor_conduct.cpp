@@ -14,7 +14,8 @@ namespace finops::simulation {
 // No job that works is stopped for silence.
 void Auditor::check_new_decisions() {
   for (const Row& row :
-       rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung, decided_by "
+       rows("SELECT rowid, attempt_id, directive, rule, is_dry_run, reason, rung, decided_by, "
+            "decided_at_ns "
             "FROM decisions WHERE rowid > " +
             std::to_string(last_decision_) + " ORDER BY rowid")) {
     last_decision_ = std::stoll(row[0]);
@@ -42,8 +43,11 @@ void Auditor::check_new_decisions() {
     const AttemptTruth& attempt = found->second;
     const bool is_this_boot = attempt.boot == truth_.boot;
     const Nanoseconds silent = kernel_.clocks().monotonic - attempt.last_progress.monotonic;
-    const bool is_announced = kernel_.now() <= attempt.silence_allowed_until;
-    if (is_this_boot && (silent < attempt.info.silence_limit || is_announced)) {
+    const auto reported = truth_.worked_when_decided.find({row[1], std::stoll(row[8])});
+    const bool has_worked = reported != truth_.worked_when_decided.end()
+                                ? reported->second
+                                : attempt.works(kernel_.clocks());
+    if (is_this_boot && has_worked) {
       fail(row[1] + " works (last progress " + std::to_string(silent / std::chrono::seconds{1}) +
            " s ago) and is stopped: " + row[5]);
     }

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "finops/budget/lease.hpp"
@@ -34,6 +35,10 @@ struct AttemptTruth {
   Nanoseconds acknowledged{};     ///< commit() returned for so much
   bool is_page_untouched = true;  ///< no power loss since its start
 
+  [[nodiscard]] bool works(const ClockReading& now) const {
+    return now.monotonic - last_progress.monotonic < info.silence_limit ||
+           now.boot <= silence_allowed_until;
+  }
   void looked_at(BootTime now) {
     longest_look_gap = std::max(longest_look_gap, now - last_look.value_or(info.started_at.boot));
     last_look = now;
@@ -56,6 +61,9 @@ struct Truth {
   std::uint64_t boot = 1;
   /// When an agent last could not use the ledger: one that began then knew of no ladder.
   std::optional<Nanoseconds> ledger_away_at;
+  /// Of each stop for silence that an agent reported, by attempt and time: whether the run worked
+  /// then. Its row may come much later: an intent waits for the ledger.
+  std::map<std::pair<std::string, std::int64_t>, bool> worked_when_decided;
   std::vector<std::uint64_t> serving;  ///< processes whose agent serves
 
   /// The newest attempt that the process owns or reports for; null: none.

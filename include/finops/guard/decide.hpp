@@ -64,7 +64,9 @@ struct Decision {
 /// limit. From SIGTERM on the ladder only goes up; before it, progress, use or money takes it back.
 ///
 /// When several rules speak, the first of these counts:
-/// 1. a ladder that has signalled goes on under its own rule; the end of the money may hasten it;
+/// 1. a ladder that has signalled goes on under its own rule; the end of the money may hasten it,
+///    and one that signalled for money which has come since may go on under duration, silence or
+///    idleness;
 /// 2. the budget (or a lease that nobody can renew), once it pauses or signals;
 /// 3. duration, silence, idleness, in this order: each tells the run to STOP, and being told by one
 ///    counts for the next, so that a change of reason grants no new grace;
