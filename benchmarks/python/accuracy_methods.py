@@ -141,7 +141,7 @@ def static_xgboost(history: History, *, ours: bool) -> Floats:
         )
         model = xgboost.train(
             {"objective": "reg:quantileerror", "quantile_alpha": quantile, "max_depth": 6,
-             "eta": 0.05, "colsample_bytree": 0.5, "seed": 1},
+             "eta": 0.05, "colsample_bytree": 0.5, "nthread": 1, "seed": 1},
             fit, num_boost_round=500, evals=[(check, "tune")], early_stopping_rounds=50,
             verbose_eval=False,
         )  # fmt: skip
@@ -157,7 +157,7 @@ def static_catboost(history: History, *, ours: bool) -> Floats:
     train, tune = static_parts(history)
     model = catboost.CatBoostRegressor(
         loss_function="MultiQuantile:alpha=0.1,0.5,0.9", iterations=500, learning_rate=0.05,
-        depth=6, random_seed=1, verbose=False, allow_writing_files=False, early_stopping_rounds=50,
+        depth=6, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False, early_stopping_rounds=50,
     )  # fmt: skip
     model.fit(rows[train], history.target[train], eval_set=(rows[tune], history.target[tune]))
     return np.sort(np.asarray(model.predict(rows)), axis=1)

@@ -56,7 +56,7 @@ def methods_of(history: History, *, is_short: bool) -> Iterator[tuple[str, Calla
     for package, (name, method) in static.items():
         if importlib.util.find_spec(package) is None or (is_short and package != "lightgbm"):
             continue
-        for ours in (False, True):
+        for ours in (False, True) if package == "lightgbm" else (False,):
             words = f"static {name}" + (" with ours" if ours else "")
             yield words, lambda method=method, ours=ours: method(history, ours=ours)
     if importlib.util.find_spec("lightgbm") is not None:

@@ -13,6 +13,11 @@
 
 namespace finops::testing {
 
+struct MicroGpus {
+  std::int64_t used = 1;
+  std::int64_t block = 1;
+};
+
 class LedgerForecasts : public LedgerConformance {
  protected:
   void SetUp() override {
@@ -23,15 +28,15 @@ class LedgerForecasts : public LedgerConformance {
   /// An attempt of `run_id` that began so many minutes after example_time.
   AttemptId begin(const std::string& run_id, const std::string& attempt_id, minutes at,
                   const std::string& resource = "", const PriceRow* price = nullptr,
-                  std::int64_t used_micro_gpus = 1, std::int64_t block_micro_gpus = 1) {
+                  MicroGpus micro_gpus = {}) {
     AttemptRecord attempt = example_attempt(run_id, attempt_id);
     attempt.started_at.utc = example_time() + at;
     attempt.resource = resource;
     if (price != nullptr) {
       ledger().add_price(*price);
       attempt.price_id = price->price_id;
-      attempt.used_micro_gpus = used_micro_gpus;
-      attempt.block_micro_gpus = block_micro_gpus;
+      attempt.used_micro_gpus = micro_gpus.used;
+      attempt.block_micro_gpus = micro_gpus.block;
     }
     ledger().add_attempt(attempt);
     return attempt.attempt_id;
@@ -69,6 +74,7 @@ class LedgerForecasts : public LedgerConformance {
 
   static std::vector<std::string> ids(const std::vector<LedgerJob>& jobs) {
     std::vector<std::string> found;
+    found.reserve(jobs.size());
     for (const LedgerJob& job : jobs) {
       found.push_back(job.run_id.str());
     }
@@ -214,12 +220,12 @@ TEST_P(LedgerForecasts, ReportsWhatTheRunUsed) {
   EXPECT_EQ(outcome().forecast, bare_forecast("r"));
   EXPECT_EQ(outcome().job.attempt_count, 0);
   EXPECT_EQ(outcome().job.gpu_seconds, 0);
-  const AttemptId first = begin("r", "r-1", minutes{5}, "8xH100", &price, 8, 8);
+  const AttemptId first = begin("r", "r-1", minutes{5}, "8xH100", &price, {8, 8});
   end(first, minutes{30}, RunStatus::PAUSED);
   EXPECT_EQ(outcome().job.gpu_seconds, 8 * 1'800);
   EXPECT_EQ(outcome().job.ended_at, UtcTime{}) << "a pause is no end";
   EXPECT_EQ(outcome().job.status, RunStatus::PAUSED);
-  const AttemptId second = begin("r", "r-2", minutes{60}, "4xH100", &price, 4, 8);
+  const AttemptId second = begin("r", "r-2", minutes{60}, "4xH100", &price, {4, 8});
   EXPECT_EQ(outcome().job.status, RunStatus::RUNNING);
   end(second, minutes{60}, RunStatus::FINISHED);
   const LedgerJob done = outcome().job;
@@ -262,7 +268,7 @@ TEST_P(LedgerForecasts, GivesAFinishedRunAsAJob) {
   ForecastRecord forecast = example_forecast("r", "");
   forecast.job.gpu_model = "H100-SXM";
   ledger().add_forecast(forecast);
-  end(begin("r", "r-1", minutes{5}, "8xH100", &price, 8, 8), minutes{30}, RunStatus::FAILED);
+  end(begin("r", "r-1", minutes{5}, "8xH100", &price, {8, 8}), minutes{30}, RunStatus::FAILED);
   const LedgerJob job = job_of("r");
   EXPECT_EQ(job.user_name, "ada");
   EXPECT_EQ(job.project, "vision");
@@ -386,8 +392,8 @@ TEST_P(LedgerForecasts, CountsGpus) {
   for (const Case& c : cases) {
     const std::string run_id = "c" + std::to_string(++number);
     make_run(run_id, minutes{0});
-    end(begin(run_id, run_id + "-1", minutes{0}, c.resource, c.price, c.used, c.block), minutes{1},
-        RunStatus::FINISHED);
+    end(begin(run_id, run_id + "-1", minutes{0}, c.resource, c.price, {c.used, c.block}),
+        minutes{1}, RunStatus::FINISHED);
     const LedgerJob job = job_of(run_id);
     EXPECT_EQ(job.gpu_count, c.gpu_count) << number << ": " << c.resource;
     EXPECT_EQ(job.gpu_model, c.gpu_model) << number << ": " << c.resource;

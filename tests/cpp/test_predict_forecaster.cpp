@@ -198,7 +198,7 @@ TEST(ChanceToExceed, GoesThroughTheQuantiles) {
   EXPECT_NEAR(chance_to_exceed(forecast, 5000), 0.1, 1e-9);
   EXPECT_EQ(chance_to_exceed(forecast, -1), 1);
   double before = 1;
-  for (double amount = 0; amount < 100'000; amount += 37) {
+  for (int amount = 0; amount < 100'000; amount += 37) {
     const double chance = chance_to_exceed(forecast, amount);
     EXPECT_LE(chance, before) << amount;
     EXPECT_GE(chance, 0) << amount;

@@ -14,7 +14,7 @@ namespace {
 
 // The code with which a changed forecast is refused; "none": it is valid.
 template <class Change>
-std::string refusal(Change change) {
+std::string refusal(const Change& change) {
   ForecastRecord forecast = example_forecast("run1", "run1-1");
   change(forecast);
   return code_of([&] { require_valid(forecast); });

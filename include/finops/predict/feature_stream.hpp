@@ -43,6 +43,8 @@ class FeatureStream {
   ~FeatureStream();
   FeatureStream(FeatureStream&&) noexcept;
   FeatureStream& operator=(FeatureStream&&) noexcept;
+  FeatureStream(const FeatureStream&) = delete;
+  FeatureStream& operator=(const FeatureStream&) = delete;
 
   /// The job is in flight from now on. Times of submit, start and end come in order, mixed.
   /// A time before the last one is an Error(InvalidArgument); so is a job id in flight already. A

@@ -79,6 +79,8 @@ class Forecaster {
   ~Forecaster();
   Forecaster(Forecaster&&) noexcept;
   Forecaster& operator=(Forecaster&&) noexcept;
+  Forecaster(const Forecaster&) = delete;
+  Forecaster& operator=(const Forecaster&) = delete;
 
   /// Feeds a whole history, refitting on the way as it would have been live. Rows in any order.
   /// Throws Error(InvalidArgument) on an empty one.

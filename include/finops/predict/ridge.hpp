@@ -32,6 +32,8 @@ class ColdStart {
   ~ColdStart();
   ColdStart(ColdStart&&) noexcept;
   ColdStart& operator=(ColdStart&&) noexcept;
+  ColdStart(const ColdStart&) = delete;
+  ColdStart& operator=(const ColdStart&) = delete;
 
   /// A job that ended with this level, and the row and anchor of its submission. `is_censored`: it
   /// would have used more (TIMEOUT, CANCELLED, CANCELLED_BY_SYSTEM): the level that it is expected
