@@ -157,7 +157,8 @@ def static_catboost(history: History, *, ours: bool) -> Floats:
     train, tune = static_parts(history)
     model = catboost.CatBoostRegressor(
         loss_function="MultiQuantile:alpha=0.1,0.5,0.9", iterations=500, learning_rate=0.05,
-        depth=6, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False, early_stopping_rounds=50,
+        depth=6, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False,
+        early_stopping_rounds=50,
     )  # fmt: skip
     model.fit(rows[train], history.target[train], eval_set=(rows[tune], history.target[tune]))
     return np.sort(np.asarray(model.predict(rows)), axis=1)
