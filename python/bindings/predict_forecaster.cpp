@@ -116,6 +116,7 @@ void bind_answers(py::module_& module) {
       .def_readonly("reason", &ForecastHealth::reason);
 }
 
+// Python's keyword arguments, each by its name. NOLINTNEXTLINE(readability-function-size)
 std::unique_ptr<ForecasterHandle> make_forecaster(int tree_count, double learning_rate,
                                                   const py::handle& refit_period,
                                                   int refit_job_count, int blend_job_count,

@@ -173,6 +173,26 @@ void bind_properties(py::class_<Run>& type) {
                              [](const Run& run) { return to_timedelta(run.slow_path_time()); });
 }
 
+void bind_end(py::class_<Run>& type) {
+  type.def(
+          "expect_silence",
+          [](Run& run, const py::object& span, const std::string& why) {
+            run.expect_silence(from_timedelta(span), why);
+          },
+          py::arg("span"), py::arg("why"),
+          "Announce up to `span` (timedelta or seconds, at most a day) without progress.\n\n"
+          "Raises InvalidArgument for a longer span or without a reason.")
+      .def(
+          "finish",
+          [](Run& run, const std::string& status, const std::string& reason) {
+            const RunStatus end = parse_run_status(status);
+            FINOPS_REQUIRE(end != RunStatus::RUNNING, ErrorCode::InvalidArgument,
+                           "RUNNING is no end; write FINISHED, PAUSED, FAILED or KILLED");
+            run.finish(end, reason);
+          },
+          py::arg("status"), py::arg("reason"), Release());
+}
+
 }  // namespace
 
 void bind_run(py::module_& module) {
@@ -213,24 +233,8 @@ void bind_run(py::module_& module) {
           [](Run& run, const std::string& amount, const std::string& reason) {
             return run.request_budget(Money::parse(amount), reason).str();
           },
-          py::arg("amount"), py::arg("reason"), Release())
-      .def(
-          "expect_silence",
-          [](Run& run, const py::object& span, const std::string& why) {
-            run.expect_silence(from_timedelta(span), why);
-          },
-          py::arg("span"), py::arg("why"),
-          "Announce up to `span` (timedelta or seconds, at most a day) without progress.\n\n"
-          "Raises InvalidArgument for a longer span or without a reason.")
-      .def(
-          "finish",
-          [](Run& run, const std::string& status, const std::string& reason) {
-            const RunStatus end = parse_run_status(status);
-            FINOPS_REQUIRE(end != RunStatus::RUNNING, ErrorCode::InvalidArgument,
-                           "RUNNING is no end; write FINISHED, PAUSED, FAILED or KILLED");
-            run.finish(end, reason);
-          },
-          py::arg("status"), py::arg("reason"), Release());
+          py::arg("amount"), py::arg("reason"), Release());
+  bind_end(type);
   bind_lineage(type);
   bind_properties(type);
   bind_outlook(type);

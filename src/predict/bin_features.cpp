@@ -32,7 +32,8 @@ std::vector<ValueCount> count_values(std::vector<float>& values) {
 
 /// A number from `low` on, below `high`.
 float border_between(float low, float high) {
-  const auto middle = static_cast<float>((double{low} + double{high}) / 2);
+  const auto middle =
+      static_cast<float>((static_cast<double>(low) + static_cast<double>(high)) / 2);
   return middle < high ? middle : low;  // between two neighbours it would round up
 }
 

@@ -23,8 +23,9 @@ double median_of(std::span<float> levels) {
   }
   std::sort(levels.begin(), levels.end());
   const std::size_t middle = levels.size() / 2;
-  return levels.size() % 2 == 1 ? double{levels[middle]}
-                                : (double{levels[middle - 1]} + double{levels[middle]}) / 2;
+  return levels.size() % 2 == 1
+             ? static_cast<double>(levels[middle])
+             : (static_cast<double>(levels[middle - 1]) + static_cast<double>(levels[middle])) / 2;
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ double KeyReader::read(Stat stat, double anchor) const {
 double KeyReader::ended(Stat stat) const {
   const RecentJobs& recent = key_.recent;
   const auto level = [&recent](std::size_t age) {
-    return double{recent.newest(std::min(age, recent.size() - 1)).level};
+    return static_cast<double>(recent.newest(std::min(age, recent.size() - 1)).level);
   };
   switch (stat) {
     case Stat::Last: return level(0);
@@ -178,8 +179,8 @@ double KeyReader::burst(Stat stat, double anchor) const {
   const std::span<float> known = std::span(levels).first(count);
   const double median = median_of(known);
   const double level = stat == Stat::BurstMedian ? median
-                       : stat == Stat::BurstMin  ? double{known.front()}
-                                                 : double{known.back()};
+                       : stat == Stat::BurstMin  ? static_cast<double>(known.front())
+                                                 : static_cast<double>(known.back());
   return relative(level, anchor);
 }
 

@@ -35,7 +35,7 @@ LogForecast Forecaster::State::tree_forecast(const RawForecast& raw) const {
   scorer->score_one(raw.row, outputs);
   LogForecast logs{};
   for (std::size_t index = 0; index < logs.size(); ++index) {
-    logs[index] = std::max(0.0, raw.anchor.log_gpu_seconds + double{outputs[index]});
+    logs[index] = std::max(0.0, raw.anchor.log_gpu_seconds + static_cast<double>(outputs[index]));
   }
   // Sorting never worsens the pinball loss, and keeps what is monotone so (Chernozhukov,
   // Fernandez-Val and Galichon, Quantile and probability curves without crossing, 2010).
@@ -104,8 +104,8 @@ void Forecaster::State::explain(const Job& job, const RawForecast& raw,
       const double moved = raw.tree_weight * (known - tree_forecast(changed)[1]);
       changed.row[index] = raw.row[index];
       if (std::abs(moved) >= kLeastContribution) {
-        forecast.drivers.push_back({std::string(feature_names()[index]), double{raw.row[index]},
-                                    moved});
+        forecast.drivers.push_back({std::string(feature_names()[index]),
+                                    static_cast<double>(raw.row[index]), moved});
       }
     }
     std::stable_sort(forecast.drivers.begin(), forecast.drivers.end(),

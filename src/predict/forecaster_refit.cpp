@@ -50,11 +50,12 @@ TrainingRows training_rows(std::span<const JobRecord> records, UtcTime now) {
   }
   double sum = 0;
   for (const float weight : rows.weights) {
-    sum += double{weight};
+    sum += static_cast<double>(weight);
   }
   // Mean 1: leaf shrinkage counts in rows.
   for (float& weight : rows.weights) {
-    weight = static_cast<float>(double{weight} * static_cast<double>(rows.weights.size()) / sum);
+    weight = static_cast<float>(static_cast<double>(weight) *
+                                static_cast<double>(rows.weights.size()) / sum);
   }
   return rows;
 }

@@ -66,7 +66,7 @@ void check_forest(const ForestModel& model, const Forest& forest) {
                      " and leaf scale " + std::to_string(forest.leaf_scale) +
                      ": both must be finite, and the scale above 0");
   FINOPS_REQUIRE(std::fabs(forest.base) + forest.leaf_scale * reach <=
-                     double{std::numeric_limits<float>::max()},
+                     static_cast<double>(std::numeric_limits<float>::max()),
                  ErrorCode::InvalidArgument,
                  "output " + forest.name + " can leave the range of float; scale the target down");
 }

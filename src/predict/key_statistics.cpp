@@ -46,13 +46,14 @@ double RecentJobs::quantile(double ratio) const noexcept {
   const auto below = static_cast<std::size_t>(position);
   const std::size_t above = std::min(below + 1, sorted_levels_.size() - 1);
   const double share = position - static_cast<double>(below);
-  return double{sorted_levels_[below]} * (1 - share) + double{sorted_levels_[above]} * share;
+  return static_cast<double>(sorted_levels_[below]) * (1 - share) +
+         static_cast<double>(sorted_levels_[above]) * share;
 }
 
 double RecentJobs::mean_usage_seconds() const noexcept {
   double sum = 0;
   for (const EndedJob& job : ring_) {
-    sum += double{job.usage_seconds};
+    sum += static_cast<double>(job.usage_seconds);
   }
   return ring_.empty() ? 0 : sum / static_cast<double>(ring_.size());
 }
@@ -136,7 +137,7 @@ void KeyStatistics::start(std::int64_t time_ns) {
 }
 
 void KeyStatistics::end(const EndedJob& job, std::optional<std::int64_t> start_ns) {
-  const double level = double{job.level};
+  const double level = static_cast<double>(job.level);
   fast_level = ended_count == 0 ? level : fast_level + kFastWeight * (level - fast_level);
   slow_level = ended_count == 0 ? level : slow_level + kSlowWeight * (level - slow_level);
   ++ended_count;

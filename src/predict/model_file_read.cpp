@@ -168,8 +168,8 @@ class ModelEvents : public Events {
       std::vector<float>& borders = model.borders.back();
       require_room(borders.size(), kMaxBorderCount, "borders of a feature");
       // Outside of float's range the conversion would be undefined; check_model refuses infinity.
-      const bool is_float = value <= double{std::numeric_limits<float>::max()} &&
-                            value >= double{std::numeric_limits<float>::lowest()};
+      const bool is_float = value <= static_cast<double>(std::numeric_limits<float>::max()) &&
+                            value >= static_cast<double>(std::numeric_limits<float>::lowest());
       borders.push_back(is_float ? static_cast<float>(value)
                                  : std::numeric_limits<float>::infinity());
     } else if (place() == Place::Output && field_ == "base") {

@@ -104,7 +104,8 @@ Vector terms_of(std::span<const float> row) {
   terms[0] = 1;
   for (std::size_t index = 0; index < kTerms.size(); ++index) {
     const Term& term = kTerms[index];
-    const double value = (double{row[columns().terms[index]]} - term.middle) / term.width;
+    const double value =
+        (static_cast<double>(row[columns().terms[index]]) - term.middle) / term.width;
     terms[static_cast<Eigen::Index>(index + 1)] =
         std::isnan(value) ? 0 : std::clamp(value, -kWidestTerm, kWidestTerm);
   }
@@ -113,7 +114,7 @@ Vector terms_of(std::span<const float> row) {
 
 double noise_of(std::span<const float> row) {
   const auto count = [&row](std::size_t column) {
-    const double value = std::expm1(double{row[column]});
+    const double value = std::expm1(static_cast<double>(row[column]));
     return std::isnan(value) ? 0 : std::round(value);
   };
   return noise_factor(count(columns().sibling_count), count(columns().user_count));

@@ -32,10 +32,10 @@ void require_inside(double value, double least, double most, const char* name) {
 }
 
 void check_options(const TrainOptions& options, std::size_t feature_count) {
-  require_range(options.tree_count, 0, double{kMaxTreeCount}, "tree_count");
-  require_range(options.depth, 1, double{kMaxDepth}, "depth");
+  require_range(options.tree_count, 0, static_cast<double>(kMaxTreeCount), "tree_count");
+  require_range(options.depth, 1, static_cast<double>(kMaxDepth), "depth");
   require_inside(options.learning_rate, 0, 1, "learning_rate");
-  require_range(options.leaf_shrinkage, 0, double{kLargestNumber}, "leaf_shrinkage");
+  require_range(options.leaf_shrinkage, 0, static_cast<double>(kLargestNumber), "leaf_shrinkage");
   require_inside(options.row_sample_ratio, 0, 1, "row_sample_ratio");
   require_inside(options.feature_sample_ratio, 0, 1, "feature_sample_ratio");
   if (options.loss == Loss::Quantile) {
@@ -95,13 +95,13 @@ double base_of(const TrainOptions& options, std::span<const float> targets,
     for (const std::uint32_t row : rows) {
       values.push_back(targets[row]);
     }
-    return double{quantile_of(values, rows, weights, options.quantile)};
+    return static_cast<double>(quantile_of(values, rows, weights, options.quantile));
   }
   double sum = 0;
   double total = 0;
   for (const std::uint32_t row : rows) {
-    const double weight = weights.empty() ? 1.0 : double{weights[row]};
-    sum += weight * double{targets[row]};
+    const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[row]);
+    sum += weight * static_cast<double>(targets[row]);
     total += weight;
   }
   return sum / total;
@@ -131,7 +131,7 @@ class Booster {
     base_ = base_of(options, targets, weights, all_rows_);
     residuals_.resize(features.row_count);
     for (std::size_t row = 0; row < residuals_.size(); ++row) {
-      residuals_[row] = static_cast<float>(double{targets[row]} - base_);
+      residuals_[row] = static_cast<float>(static_cast<double>(targets[row]) - base_);
     }
   }
 
@@ -209,7 +209,7 @@ class Booster {
     find_leaves(features_, tree.splits, leaf_of_row_);
     for (std::size_t row = 0; row < residuals_.size(); ++row) {
       residuals_[row] =
-          static_cast<float>(double{residuals_[row]} - tree.leaves[leaf_of_row_[row]]);
+          static_cast<float>(static_cast<double>(residuals_[row]) - tree.leaves[leaf_of_row_[row]]);
     }
   }
 

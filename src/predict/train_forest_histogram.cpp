@@ -63,17 +63,17 @@ GradientCode encode_gradients(const TrainOptions& options, std::span<const float
   GradientCode code;
   code.gradient_bits = bits.gradient_field;
   const auto weight_of = [&](std::uint32_t row) {
-    return is_weighted ? double{weights.weights[row]} : 1.0;
+    return is_weighted ? static_cast<double>(weights.weights[row]) : 1.0;
   };
   const double top_weight = static_cast<double>((1U << bits.weight) - (is_weighted ? 1U : 0U));
-  code.weight_unit = double{weights.largest} / top_weight;
+  code.weight_unit = static_cast<double>(weights.largest) / top_weight;
   if (is_quantile) {
     code.quantile = options.quantile;
     code.gradient_unit = -code.weight_unit;
   } else {
     double largest = 0;
     for (const std::uint32_t row : rows) {
-      largest = std::max(largest, std::fabs(weight_of(row) * double{residuals[row]}));
+      largest = std::max(largest, std::fabs(weight_of(row) * static_cast<double>(residuals[row])));
     }
     code.gradient_unit =
         largest > 0 ? largest / static_cast<double>((1U << bits.gradient) - 1U) : 1.0;
@@ -81,7 +81,7 @@ GradientCode encode_gradients(const TrainOptions& options, std::span<const float
   cells.resize(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const double weight = weight_of(rows[i]);
-    const double residual = double{residuals[rows[i]]};
+    const double residual = static_cast<double>(residuals[rows[i]]);
     const std::int64_t upper =
         is_weighted ? std::llrint(weight / code.weight_unit) : std::int64_t{1};
     const std::int64_t lower = is_quantile ? (residual < 0 ? upper : 0)

@@ -17,8 +17,8 @@ double mean_of(std::span<const float> residuals, const RowWeights& weights,
                std::span<const std::uint32_t> rows) {
   double sum = 0;
   for (const std::uint32_t row : rows) {
-    const double weight = weights.weights.empty() ? 1.0 : double{weights.weights[row]};
-    sum += weight * double{residuals[row]};
+    const double weight = weights.weights.empty() ? 1.0 : static_cast<double>(weights.weights[row]);
+    sum += weight * static_cast<double>(residuals[row]);
   }
   return sum;
 }
@@ -29,7 +29,7 @@ double weight_of(const RowWeights& weights, std::span<const std::uint32_t> rows)
   }
   double sum = 0;
   for (const std::uint32_t row : rows) {
-    sum += double{weights.weights[row]};
+    sum += static_cast<double>(weights.weights[row]);
   }
   return sum;
 }
@@ -83,11 +83,11 @@ float quantile_of(std::vector<float>& values, std::span<const std::uint32_t> row
   std::sort(pairs.begin(), pairs.end());
   double total = 0;
   for (const auto& [value, weight] : pairs) {
-    total += double{weight};
+    total += static_cast<double>(weight);
   }
   double below = 0;
   for (const auto& [value, weight] : pairs) {
-    below += double{weight};
+    below += static_cast<double>(weight);
     if (below >= quantile * total * (1 - 1e-12) && weight > 0) {
       return value;
     }
@@ -109,8 +109,8 @@ LeafFit fit_leaves(const TrainOptions& options, std::span<const float> residuals
       values.resize(rows.size());
       std::transform(rows.begin(), rows.end(), values.begin(),
                      [&](std::uint32_t row) { return residuals[row]; });
-      value = double{quantile_of(values, rows, weights.weights, options.quantile)} * weight /
-              (weight + options.leaf_shrinkage);
+      value = static_cast<double>(quantile_of(values, rows, weights.weights, options.quantile)) *
+              weight / (weight + options.leaf_shrinkage);
     }
     fit.values.push_back(value);
     fit.weights.push_back(weight);
@@ -151,12 +151,13 @@ Forest round_forest(const std::vector<GrownTree>& trees, double base) {
   if (scale < std::numeric_limits<float>::min()) {
     return forest;  // the target varies by less than a float can say
   }
-  forest.leaf_scale = double{scale};
+  forest.leaf_scale = static_cast<double>(scale);
   for (const GrownTree& tree : trees) {
     ObliviousTree& rounded = forest.trees.emplace_back();
     rounded.splits = tree.splits;
     for (const double leaf : tree.leaves) {
-      rounded.leaves.push_back(static_cast<std::int16_t>(std::lround(leaf / double{scale})));
+      rounded.leaves.push_back(static_cast<std::int16_t>(std::lround(leaf /
+                                                                     static_cast<double>(scale))));
     }
   }
   return forest;

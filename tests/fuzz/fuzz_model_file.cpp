@@ -41,8 +41,8 @@ ForestModel any_model(fuzz::Bytes& bytes) {
   model.outputs.resize(bytes.choice(3));
   for (Forest& forest : model.outputs) {
     forest.name = bytes.text(8);
-    forest.base = double{any_float(bytes)};
-    forest.leaf_scale = double{any_float(bytes)};
+    forest.base = static_cast<double>(any_float(bytes));
+    forest.leaf_scale = static_cast<double>(any_float(bytes));
     forest.trees.resize(bytes.choice(3));
     for (ObliviousTree& tree : forest.trees) {
       for (std::size_t left = bytes.choice(kMaxDepth + 2); left > 0; --left) {
