@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 import accuracy_histories as histories
 import accuracy_methods as methods
 import accuracy_scores as scores
+import numpy as np
 from accuracy_histories import Floats, History
 from report import Row, arguments, show
 
@@ -73,8 +74,10 @@ def measure(history: History, *, is_short: bool, is_alone: bool) -> Result:
     others = {}
     for name, method in () if is_alone else methods_of(history, is_short=is_short):
         began = time.perf_counter()
-        others[name] = method()
+        logs = method()
         tell(name, began)
+        if not np.isnan(logs[history.test_start :]).any():  # without requests there is no floor
+            others[name] = logs
     return Result(history, ours, others)
 
 
@@ -89,7 +92,9 @@ def ratio_row(result: Result, rival: str, goal: float | None) -> Row:
     found = scores.ratio(result.history, result.ours.logs, result.others[rival])
     note = f"95 %: {found.low:.3f}..{found.high:.3f}; capped {found.capped:.3f} "
     note += f"({found.capped_low:.3f}..{found.capped_high:.3f})"
-    return row(f"{result.history.name}: loss by {rival}'s", "ratio", found.value, note, goal=goal)
+    return row(
+        f"{result.history.name}: loss by that of {rival}", "ratio", found.value, note, goal=goal
+    )
 
 
 def quality_rows(result: Result) -> Iterator[Row]:
@@ -176,7 +181,7 @@ def rows_of(results: list[Result]) -> list[Row]:
                   for one in quarters if rival in one.others]  # fmt: skip
         if losses:
             mean = math.exp(sum(map(math.log, losses)) / len(losses))
-            rows.append(row(f"all quarters: loss by {rival}'s", "ratio", mean,
+            rows.append(row(f"all quarters: loss by that of {rival}", "ratio", mean,
                             "geometric mean", goal=goal))  # fmt: skip
     return rows
 
