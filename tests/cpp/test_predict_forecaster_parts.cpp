@@ -11,6 +11,7 @@
 #include "predict/forecaster_calibration.hpp"
 #include "predict/forecaster_limits.hpp"
 #include "predict/forecaster_means.hpp"
+#include "predict/splitmix.hpp"
 
 namespace finops::predict {
 namespace {
@@ -171,6 +172,75 @@ TEST(Forecaster, ColdStartNarrows) {
   };
   EXPECT_GT(span_after(3), span_after(30));
   EXPECT_GT(span_after(30), span_after(150));
+}
+
+void expect_sound(const UsageForecast& forecast, const std::string& what) {
+  EXPECT_GE(forecast.p10_gpu_seconds, 0) << what;
+  EXPECT_LE(forecast.p10_gpu_seconds, forecast.p50_gpu_seconds) << what;
+  EXPECT_LE(forecast.p50_gpu_seconds, forecast.p90_gpu_seconds) << what;
+  EXPECT_TRUE(std::isfinite(forecast.p90_gpu_seconds)) << what;
+  EXPECT_TRUE(std::isfinite(forecast.mean_gpu_seconds) && forecast.mean_gpu_seconds >= 0) << what;
+}
+
+// Goal: histories at the edge give sound answers, with and without trees. Method: 260 jobs each of
+// a constant time, of none, all killed, one that ran for years, users of one job each.
+TEST(Forecaster, TakesHistoriesAtTheEdge) {
+  struct Edge {
+    const char* name;
+    void (*change)(JobRecord&, int);
+  };
+  const Edge edges[] = {
+      {"constant", [](JobRecord& it, int) { it.end->run_seconds = 100; }},
+      {"no time at all", [](JobRecord& it, int) { it.end->run_seconds = 0; }},
+      {"all killed", [](JobRecord& it, int) { it.end->status = JobStatus::CANCELLED; }},
+      {"one for years", [](JobRecord& it, int i) { it.end->run_seconds = i == 7 ? 3e8 : 10; }},
+      {"no user twice", [](JobRecord& it, int i) { it.job.user_name = std::to_string(i); }},
+      {"nobody", [](JobRecord& it, int) { it.job.user_name.clear(); }},
+  };
+  for (const Edge& edge : edges) {
+    std::vector<JobRecord> history = history_of(260, 100'000, 1100);
+    for (std::size_t index = 0; index < history.size(); ++index) {
+      edge.change(history[index], static_cast<int>(index));
+    }
+    Forecaster forecaster{ForecasterOptions{}};
+    forecaster.learn(history);
+    const UtcTime now = kStart + hours{300};
+    const UsageForecast forecast = forecaster.forecast(job_at(999, now, 100'000), now, true);
+    expect_sound(forecast, edge.name);
+    EXPECT_GT(forecast.tree_weight, 0) << edge.name;
+  }
+}
+
+// Goal: quantiles never cross, whatever is learned. Method: random jobs in flight at once, of five
+// users, with times over eight orders of magnitude; each answer at submission, and one refreshed.
+TEST(Forecaster, QuantilesNeverCross) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    SplitMix64 random(seed);
+    const auto below = [&random](std::uint64_t count) {
+      return static_cast<std::int64_t>(random.below(count));
+    };
+    ForecasterOptions options;
+    options.tree_count = 10;
+    options.refit_job_count = 20;
+    Forecaster forecaster{options};
+    UtcTime now = kStart;
+    for (int index = 0; index < 300; ++index) {
+      now += seconds{below(4'000)};
+      Job job = job_at(index, now, 1 + below(100'000));
+      job.user_name = std::to_string(below(5));
+      job.gpu_count = 1 << below(6);
+      forecaster.refit_if_due(now);
+      expect_sound(forecaster.submit(job), "seed " + std::to_string(seed));
+      forecaster.start(job.job_id, now);
+      if (index % 3 != 0 && index >= 3) {
+        const int ended = index - 2;
+        const double run_seconds = std::pow(10.0, static_cast<double>(below(800)) / 100);
+        forecaster.end("j" + std::to_string(ended), {now, run_seconds, JobStatus::COMPLETED});
+      }
+      expect_sound(forecaster.refresh(job.job_id, now + seconds{below(100'000)}),
+                   "refreshed, seed " + std::to_string(seed));
+    }
+  }
 }
 
 }  // namespace
