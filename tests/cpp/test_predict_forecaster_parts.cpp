@@ -220,7 +220,8 @@ TEST(Forecaster, QuantilesNeverCross) {
       return static_cast<std::int64_t>(random.below(count));
     };
     ForecasterOptions options;
-    options.tree_count = 10;
+    options.tree_count = 20;
+    options.learning_rate = 0.8;  // so that they would cross often, unsorted
     options.refit_job_count = 20;
     Forecaster forecaster{options};
     UtcTime now = kStart;
