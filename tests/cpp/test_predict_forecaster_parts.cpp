@@ -8,6 +8,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/predict/forecaster.hpp"
+#include "finops/predict/model_file.hpp"
 #include "predict/forecaster_calibration.hpp"
 #include "predict/forecaster_limits.hpp"
 #include "predict/forecaster_means.hpp"
@@ -211,6 +212,37 @@ TEST(Forecaster, TakesHistoriesAtTheEdge) {
   }
 }
 
+// A forecaster's file with another body, under a checksum that fits: FNV-1a.
+std::string file_of(const nlohmann::json& body) {
+  const std::string text = body.dump();
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  }
+  return R"({"schema":"finops.forecaster","schema_version":1,"checksum":")" + std::to_string(hash) +
+         R"(","body":)" + text + "}";
+}
+
+// Goal: forests that contradict each other are put in order. Method: the forest for p10 says what
+// that for p90 should, and the other way round.
+TEST(Forecaster, OrdersForestsThatCross) {
+  ForecasterOptions options;
+  options.blend_job_count = 0;  // trees alone
+  Forecaster forecaster{options};
+  forecaster.learn(history_of(260, 100'000, 1100));
+  auto body = nlohmann::json::parse(forecaster.to_json()).at("body");
+  ForestModel model = model_from_json(body.at("model").dump());
+  model.outputs[0].base += 3;
+  model.outputs[2].base -= 3;
+  body["model"] = nlohmann::json::parse(model_to_json(model));
+  const Forecaster crossed = Forecaster::from_json(file_of(body));
+  const UtcTime now = kStart + hours{300};
+  const UsageForecast forecast = crossed.forecast(job_at(999, now, 100'000), now, false);
+  EXPECT_EQ(forecast.tree_weight, 1);
+  expect_sound(forecast, "crossed");
+  EXPECT_GT(forecast.p90_gpu_seconds, 5 * forecast.p10_gpu_seconds);
+}
+
 // Goal: quantiles never cross, whatever is learned. Method: random jobs in flight at once, of five
 // users, with times over eight orders of magnitude; each answer at submission, and one refreshed.
 TEST(Forecaster, QuantilesNeverCross) {
@@ -220,8 +252,7 @@ TEST(Forecaster, QuantilesNeverCross) {
       return static_cast<std::int64_t>(random.below(count));
     };
     ForecasterOptions options;
-    options.tree_count = 20;
-    options.learning_rate = 0.8;  // so that they would cross often, unsorted
+    options.tree_count = 10;
     options.refit_job_count = 20;
     Forecaster forecaster{options};
     UtcTime now = kStart;
