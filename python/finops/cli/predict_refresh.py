@@ -52,7 +52,8 @@ def _show(done: Refreshed) -> None:
             console.print(Text(sentence, style="red"))
     if done.runs and not any(worries(one) for one in done.runs):
         console.print(Text("no run is expected to pass its budget", style="green"))
-    told = [f"{done.ended_since:,} more ended jobs are in the model"] if done.ended_since else []
+    jobs = "job that has ended is" if done.ended_since == 1 else "jobs that have ended are"
+    told = [f"{done.ended_since:,} more {jobs} in the model"] if done.ended_since else []
     told += ["it was fitted anew"] if done.was_refitted else []
     if told:
         console.print(Text("; ".join(told), style="dim"))
