@@ -97,7 +97,7 @@ def static_columns(history: History, *, ours: bool) -> tuple[Any, list[int]]:
 
 def static_parts(history: History) -> tuple[Counts, Counts]:
     """Rows to train on and to tune on: what had ended when the tuning, the testing began."""
-    train_end, test_start = int(len(history) * 0.6), history.test_start
+    train_end, test_start = history.tune_start, history.test_start
     return (
         history.ended_rows(0, train_end, history.submit_s[test_start]),
         history.ended_rows(train_end, test_start, history.submit_s[test_start]),
