@@ -6,11 +6,19 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "finops/base/error.hpp"
 
+// The highest set that this build uses, by its name; empty: the processor's (CMakeLists.txt).
+#ifndef FINOPS_INSTRUCTION_SET
+#define FINOPS_INSTRUCTION_SET ""
+#endif
+
 namespace finops::predict {
 namespace {
+
+constexpr std::string_view kHighestOfBuild = FINOPS_INSTRUCTION_SET;
 
 constexpr std::array kAll{InstructionSet::Scalar, InstructionSet::Avx2, InstructionSet::Avx512,
                           InstructionSet::Avx512Vbmi};
@@ -62,6 +70,9 @@ InstructionSet processor_instruction_set() noexcept {
   for (const InstructionSet instruction_set : kAll) {
     if (built_kernels(instruction_set) != nullptr && has_processor(instruction_set)) {
       best = instruction_set;
+    }
+    if (instruction_set_name(instruction_set) == kHighestOfBuild) {
+      break;
     }
   }
   return best;
