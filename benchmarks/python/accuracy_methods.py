@@ -10,17 +10,18 @@ from __future__ import annotations
 import heapq
 import importlib
 import itertools
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 from accuracy_histories import Counts, Floats, History
+from accuracy_loss import QUANTILES, row_losses
 
 from finops import _core
 
-QUANTILES = (0.1, 0.5, 0.9)
 REFIT_S = 7 * 86_400.0
-LAST_ROWS = 40_000  # as many as finops keeps
+
 TREE_COUNT = 100
 # The same for the fair rival and for the static models, which may stop earlier.
 LIGHTGBM = {
@@ -77,10 +78,13 @@ def requested(history: History) -> Floats:
 
 # --- models that are trained once ----------------------------------------------------------------
 
+# Of each the better one by the tuning part counts: with the names of user, group and queue as
+# categories, or without them. Names mislead where the work changes, and help where it does not.
 
-def static_columns(history: History, *, ours: bool) -> tuple[Any, list[int]]:
+
+def static_columns(history: History, *, ours: bool) -> tuple[Any, Any]:
     """What a static model is given: the job's own columns and what its user, its kind and its group
-    took so far; with `ours` all features of finops. The last three are categories."""
+    took so far; with `ours` all features of finops. Beside it, the categories as numbers."""
     names = _core.feature_names()
     plain = ("gpus", "nodes", "requested_seconds", "hour_of_day", "anchor", "sibling_last",
              "sibling_slow", "sibling_p10", "sibling_p90", "sibling_log_count", "user_last",
@@ -91,12 +95,11 @@ def static_columns(history: History, *, ours: bool) -> tuple[Any, list[int]]:
         np.unique(history.columns[name], return_inverse=True)[1]
         for name in ("user", "group", "queue")
     ]
-    rows = np.column_stack([history.features[:, chosen], *codes]).astype(np.float32)
-    return rows, list(range(len(chosen), len(chosen) + 3))
+    return history.features[:, chosen], np.column_stack(codes)
 
 
 def static_parts(history: History) -> tuple[Counts, Counts]:
-    """Rows to train on and to tune on: what had ended when the tuning, the testing began."""
+    """Rows to train on and to tune on: what had ended when the testing began."""
     train_end, test_start = history.tune_start, history.test_start
     return (
         history.ended_rows(0, train_end, history.submit_s[test_start]),
@@ -104,64 +107,88 @@ def static_parts(history: History) -> tuple[Counts, Counts]:
     )
 
 
-def static_lightgbm(history: History, *, ours: bool) -> Floats:
+def better(history: History, fit: Callable[[bool], Floats]) -> Floats:
+    """Of a fit with categories and one without the one with the lower loss on the tuning part."""
+    _, tune = static_parts(history)
+    answers = [np.sort(fit(with_names), axis=1) for with_names in (False, True)]
+    return min(answers, key=lambda logs: float(row_losses(history.target[tune], logs[tune]).mean()))
+
+
+def static_lightgbm(history: History, *, ours: bool, residual: bool = False) -> Floats:
+    """`residual`: it learns the difference to what the last 30 jobs of the kind took."""
     lightgbm = importlib.import_module("lightgbm")
-    rows, categories = static_columns(history, ours=ours)
+    columns, codes = static_columns(history, ours=ours)
     train, tune = static_parts(history)
-    result = np.full((len(history), 3), np.nan)
-    for place, quantile in enumerate(QUANTILES):
-        fit = lightgbm.Dataset(rows[train], history.target[train], categorical_feature=categories)
-        model = lightgbm.train(
-            {**LIGHTGBM, "objective": "quantile", "alpha": quantile, "max_bin": 255},
-            fit,
-            num_boost_round=500,
-            valid_sets=[fit.create_valid(rows[tune], history.target[tune])],
-            callbacks=[lightgbm.early_stopping(50, verbose=False)],
-        )
-        result[:, place] = model.predict(rows)
-    return np.sort(result, axis=1)
+    base = per_job(history, history.anchor_log) if residual else np.zeros(len(history))
+    target = history.target - base
+
+    def fit(with_names: bool) -> Floats:
+        rows = np.column_stack([columns, codes]) if with_names else columns
+        names = list(range(columns.shape[1], rows.shape[1]))
+        result = np.full((len(history), 3), np.nan)
+        for place, quantile in enumerate(QUANTILES):
+            data = lightgbm.Dataset(rows[train], target[train], categorical_feature=names)
+            model = lightgbm.train(
+                {**LIGHTGBM, "objective": "quantile", "alpha": quantile},
+                data,
+                num_boost_round=500,
+                valid_sets=[data.create_valid(rows[tune], target[tune])],
+                callbacks=[lightgbm.early_stopping(50, verbose=False)],
+            )
+            result[:, place] = model.predict(rows)
+        return result + base[:, None]
+
+    return better(history, fit)
 
 
 def static_xgboost(history: History, *, ours: bool) -> Floats:
     xgboost = importlib.import_module("xgboost")
-    rows, categories = static_columns(history, ours=ours)
-    kinds = ["q"] * (rows.shape[1] - len(categories)) + ["c"] * len(categories)
-
-    def matrix(part: Any) -> Any:
-        return xgboost.QuantileDMatrix(
-            rows[part], history.target[part], feature_types=kinds, enable_categorical=True
-        )
-
+    columns, codes = static_columns(history, ours=ours)
     train, tune = static_parts(history)
-    result = np.full((len(history), 3), np.nan)
-    for place, quantile in enumerate(QUANTILES):
-        fit = matrix(train)
-        check = xgboost.QuantileDMatrix(
-            rows[tune], history.target[tune], feature_types=kinds, enable_categorical=True, ref=fit
-        )
-        model = xgboost.train(
-            {"objective": "reg:quantileerror", "quantile_alpha": quantile, "max_depth": 6,
-             "eta": 0.05, "colsample_bytree": 0.5, "nthread": 1, "seed": 1},
-            fit, num_boost_round=500, evals=[(check, "tune")], early_stopping_rounds=50,
-            verbose_eval=False,
-        )  # fmt: skip
-        last = (0, model.best_iteration + 1)
-        everything = xgboost.DMatrix(rows, feature_types=kinds, enable_categorical=True)
-        result[:, place] = model.predict(everything, iteration_range=last)
-    return np.sort(result, axis=1)
+
+    def fit(with_names: bool) -> Floats:
+        rows = np.column_stack([columns, codes]) if with_names else columns
+        kinds = ["q"] * columns.shape[1] + ["c"] * (rows.shape[1] - columns.shape[1])
+        shared = {"feature_types": kinds, "enable_categorical": True}
+        result = np.full((len(history), 3), np.nan)
+        for place, quantile in enumerate(QUANTILES):
+            data = xgboost.QuantileDMatrix(rows[train], history.target[train], **shared)
+            check = xgboost.QuantileDMatrix(rows[tune], history.target[tune], ref=data, **shared)
+            model = xgboost.train(
+                {"objective": "reg:quantileerror", "quantile_alpha": quantile, "max_depth": 6,
+                 "eta": 0.05, "colsample_bytree": 0.5, "nthread": 1, "seed": 1},
+                data, num_boost_round=500, evals=[(check, "tune")], early_stopping_rounds=50,
+                verbose_eval=False,
+            )  # fmt: skip
+            last = (0, model.best_iteration + 1)
+            result[:, place] = model.predict(xgboost.DMatrix(rows, **shared), iteration_range=last)
+        return result
+
+    return better(history, fit)
 
 
 def static_catboost(history: History, *, ours: bool) -> Floats:
     catboost = importlib.import_module("catboost")
-    rows, _ = static_columns(history, ours=ours)  # the categories as numbers: its own are slow
+    columns, codes = static_columns(history, ours=ours)
     train, tune = static_parts(history)
-    model = catboost.CatBoostRegressor(
-        loss_function="MultiQuantile:alpha=0.1,0.5,0.9", iterations=500, learning_rate=0.05,
-        depth=6, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False,
-        early_stopping_rounds=50,
-    )  # fmt: skip
-    model.fit(rows[train], history.target[train], eval_set=(rows[tune], history.target[tune]))
-    return np.sort(np.asarray(model.predict(rows)), axis=1)
+    words = codes.astype(str).astype(bytes).astype(object)
+
+    def fit(with_names: bool) -> Floats:
+        def pool(rows: Any, target: Any = None) -> Any:
+            numbers = np.ascontiguousarray(columns[rows], dtype=np.float32)
+            names = words[rows] if with_names else None
+            data = catboost.FeaturesData(num_feature_data=numbers, cat_feature_data=names)
+            return catboost.Pool(data, target)
+
+        model = catboost.CatBoostRegressor(
+            loss_function="MultiQuantile:alpha=0.1,0.5,0.9", iterations=500, learning_rate=0.05,
+            depth=6, random_seed=1, thread_count=1, verbose=False, allow_writing_files=False,
+            early_stopping_rounds=50,
+        )  # fmt: skip
+        model.fit(pool(train, history.target[train]), eval_set=pool(tune, history.target[tune]))
+        return np.asarray(model.predict(pool(np.arange(len(history)))))
+
+    return better(history, fit)
 
 
 # --- models that are trained again every week ----------------------------------------------------
@@ -176,7 +203,7 @@ def fair_rival(history: History) -> Floats:
     first = history.test_start
     while first < len(history):
         last = int(np.searchsorted(history.submit_s, moment + REFIT_S))
-        rows = history.ended_rows(0, first, moment)[-LAST_ROWS:]
+        rows = history.ended_rows(0, first, moment)
         for place, quantile in enumerate(QUANTILES if last > first else ()):
             model = lightgbm.train(
                 {**LIGHTGBM, "objective": "quantile", "alpha": quantile},

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 from accuracy_histories import Floats, History
-from accuracy_methods import QUANTILES
+from accuracy_loss import row_losses
 
 RECURRING_COUNT = 5
 LEAST_BUCKET = 200  # jobs, below which a share says nothing
@@ -52,12 +52,6 @@ class Sums:
 
     median_week_ratio: float  # how far off, either way, in the median week
     total_ratio: float  # above 0: too much was said
-
-
-def row_losses(target: Floats, logs: Floats) -> Floats:
-    """Mean of the three pinball losses of each row."""
-    miss = target[:, None] - logs
-    return np.maximum(np.array(QUANTILES) * miss, (np.array(QUANTILES) - 1) * miss).mean(axis=1)
 
 
 def test_rows(history: History) -> npt.NDArray[np.bool_]:

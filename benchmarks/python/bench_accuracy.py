@@ -61,6 +61,10 @@ def methods_of(history: History, *, is_short: bool) -> Iterator[tuple[str, Calla
             words = f"static {name}" + (" with ours" if ours else "")
             yield words, lambda method=method, ours=ours: method(history, ours=ours)
     if importlib.util.find_spec("lightgbm") is not None:
+        yield (
+            "static LightGBM with ours and our residual",
+            lambda: methods.static_lightgbm(history, ours=True, residual=True),
+        )
         yield "fair rival", lambda: methods.fair_rival(history)
 
 
@@ -176,7 +180,11 @@ def rows_of(results: list[Result]) -> list[Row]:
         rows += sum_rows(result)
         rows += refresh_rows(result)
     quarters = [result for result in results if result.is_quarter]
-    for rival, goal in (("fair rival", RIVAL_GOAL), ("static LightGBM", STATIC_GOAL)):
+    for rival, goal in (
+        ("fair rival", RIVAL_GOAL),
+        ("static LightGBM", STATIC_GOAL),
+        ("static LightGBM with ours", STATIC_GOAL),
+    ):
         losses = [scores.ratio(one.history, one.ours.logs, one.others[rival]).value
                   for one in quarters if rival in one.others]  # fmt: skip
         if losses:

@@ -7,6 +7,8 @@ Money('25', 'USD')
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import errors
 from ._core import (
     DEFAULT_SILENCE_LIMIT,
@@ -17,9 +19,11 @@ from ._core import (
     Run,
     __version__,
 )
-from ._forecast import forecast
 from ._run import finish, init, pause, track
 from .directive import Directive
+
+if TYPE_CHECKING:
+    from .predict import forecast
 
 __all__ = [
     "DEFAULT_SILENCE_LIMIT",
@@ -37,3 +41,13 @@ __all__ = [
     "pause",
     "track",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The predictor is loaded on use: `import finops` stays cheap.
+    if name == "forecast":
+        from .predict import forecast
+
+        globals()[name] = forecast
+        return forecast
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "finops/base/error.hpp"
+#include "finops/base/fnv1a.hpp"
 #include "finops/predict/model_file.hpp"
 #include "finops/record/json_depth.hpp"
 #include "predict/forecaster_refit.hpp"
@@ -20,15 +21,6 @@ using Json = nlohmann::json;
 constexpr std::int64_t kSchemaVersion = 1;
 constexpr std::size_t kMaxFileBytes = 256U << 20U;
 constexpr std::size_t kMaxFileDepth = 16;
-
-// FNV-1a, 64 bits: finds damage, not malice.
-std::uint64_t checksum_of(std::string_view text) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  return hash;
-}
 
 std::int64_t count_of(UtcTime time) { return time.time_since_epoch().count(); }
 UtcTime time_of(const Json& value) { return UtcTime{Nanoseconds{value.get<std::int64_t>()}}; }
@@ -248,7 +240,7 @@ std::string Forecaster::to_json() const {
                {"history", std::move(history)}};
   const std::string text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   return R"({"schema":"finops.forecaster","schema_version":)" + std::to_string(kSchemaVersion) +
-         R"(,"checksum":")" + std::to_string(checksum_of(text)) + R"(","body":)" + text + "}";
+         R"(,"checksum":")" + std::to_string(fnv1a(text)) + R"(","body":)" + text + "}";
 }
 
 void Forecaster::State::read(const nlohmann::json& body) {
@@ -296,7 +288,7 @@ Forecaster Forecaster::from_json(std::string_view json_text) {
                        ", this finops reads up to " + std::to_string(kSchemaVersion) +
                        "; upgrade finops or train anew");
     const Json& body = root.at("body");
-    FINOPS_REQUIRE(root.at("checksum") == std::to_string(checksum_of(body.dump())),
+    FINOPS_REQUIRE(root.at("checksum") == std::to_string(fnv1a(body.dump())),
                    ErrorCode::InvalidArgument,
                    "the model file is damaged: its checksum differs; train anew");
     Forecaster forecaster(options_of(body.at("options")));

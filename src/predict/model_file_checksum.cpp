@@ -4,21 +4,22 @@
 #include <bit>
 #include <string_view>
 
+#include "finops/base/fnv1a.hpp"
+
 namespace finops::predict {
 namespace {
 
-class Fnv1a {
+// Numbers by their bytes, the lowest first.
+class ContentHash {
  public:
   void add(std::uint64_t number, int byte_count) noexcept {
     for (int i = 0; i < byte_count; ++i) {
-      add_byte(static_cast<std::uint8_t>(number >> (8 * i)));
+      hash_.add_byte(static_cast<std::uint8_t>(number >> (8 * i)));
     }
   }
   void add(std::string_view text) noexcept {
     add(text.size(), 8);
-    for (const char c : text) {
-      add_byte(static_cast<std::uint8_t>(c));
-    }
+    hash_.add_bytes(text);
   }
   void add(double number) noexcept { add(std::bit_cast<std::uint64_t>(number), 8); }
   void add(float number) noexcept { add(std::bit_cast<std::uint32_t>(number), 4); }
@@ -27,18 +28,16 @@ class Fnv1a {
     constexpr std::string_view kDigits = "0123456789abcdef";
     std::string text = "fnv1a64:";
     for (int shift = 60; shift >= 0; shift -= 4) {
-      text += kDigits[(hash_ >> shift) & 15U];
+      text += kDigits[(hash_.value() >> shift) & 15U];
     }
     return text;
   }
 
  private:
-  void add_byte(std::uint8_t byte) noexcept { hash_ = (hash_ ^ byte) * 0x100000001B3U; }
-
-  std::uint64_t hash_ = 0xCBF29CE484222325U;
+  Fnv1a hash_;
 };
 
-void add_tree(const ObliviousTree& tree, Fnv1a& hash) {
+void add_tree(const ObliviousTree& tree, ContentHash& hash) {
   hash.add(tree.splits.size(), 8);
   for (const Split& split : tree.splits) {
     hash.add(split.feature_index, 1);
@@ -54,7 +53,7 @@ void add_tree(const ObliviousTree& tree, Fnv1a& hash) {
 }  // namespace
 
 std::string model_checksum(const ForestModel& model) {
-  Fnv1a hash;
+  ContentHash hash;
   hash.add(model.feature_names.size(), 8);
   for (const std::string& name : model.feature_names) {
     hash.add(name);

@@ -7,15 +7,14 @@
 #include <string>
 #include <string_view>
 
+#include "finops/base/fnv1a.hpp"
+
 namespace finops {
 
 /// 12 characters of Crockford's base32, from FNV-1a of 64 bits: an id for content, not a defence
 /// against forgery.
 [[nodiscard]] inline std::string content_suffix(std::string_view content) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : content) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
+  std::uint64_t hash = fnv1a(content);
   std::string suffix;
   for (; suffix.size() < 12; hash >>= 5) {
     suffix.push_back("0123456789abcdefghjkmnpqrstvwxyz"[hash & 31U]);

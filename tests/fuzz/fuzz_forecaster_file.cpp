@@ -8,6 +8,7 @@
 #include <cmath>
 #include <string>
 
+#include "finops/base/fnv1a.hpp"
 #include "fuzz.hpp"
 
 namespace {
@@ -17,14 +18,10 @@ using namespace finops::predict;  // NOLINT(google-build-using-namespace)
 
 constexpr UtcTime kLate{std::chrono::hours{24 * 365 * 130}};
 
-// FNV-1a, as the file has it: with a wrong checksum nothing behind it would ever be reached.
+// With a wrong checksum nothing behind it would ever be reached.
 std::string with_checksum(const std::string& body) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char c : body) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  return R"({"schema":"finops.forecaster","schema_version":1,"checksum":")" + std::to_string(hash) +
-         R"(","body":)" + body + "}";
+  return R"({"schema":"finops.forecaster","schema_version":1,"checksum":")" +
+         std::to_string(fnv1a(body)) + R"(","body":)" + body + "}";
 }
 
 void require_answer(const UsageForecast& usage) {

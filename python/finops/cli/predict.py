@@ -32,7 +32,9 @@ app.command("report")(predict_report.report)
 
 HistoryOption = Annotated[
     Path | None,
-    typer.Option("--history", metavar="FILE", help="A CSV of jobs (.gz too); else the ledger."),
+    typer.Option(
+        "--history", metavar="FILE", help="Jobs: .csv, .csv.gz, .parquet; else the ledger."
+    ),
 ]
 ModelOption = Annotated[
     Path | None,
@@ -51,7 +53,7 @@ def train(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Learn from finished jobs: a CSV file, or the runs of the ledger."""
+    """Learn from finished jobs: a file of them, or the runs of the ledger."""
     path = home_path(home)
     jobs = _jobs(history, parse_map(columns or []), path)
     trained = train_and_save(jobs, home=path, path=model, now=datetime.now(timezone.utc))
@@ -168,6 +170,7 @@ def _job_json(
         "price_per_hour": money_json(answer.price_per_hour),
         "gpu_hours": {one: getattr(answer, f"{one}_gpu_hours") for one in quantiles},
         "cost": {one: money_json(getattr(answer, f"{one}_cost")) for one in quantiles},
+        "most_gpu_hours": answer.most_gpu_hours,
         "budget": money_json(budget),
         "chance_to_exceed": answer.chance_to_exceed(budget) if budget else None,
         "ended_job_count": answer.ended_job_count,

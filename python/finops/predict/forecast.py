@@ -141,7 +141,9 @@ def forecast(
     home: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
 ) -> Forecast:
-    """What a job will use and cost, from one's own history.
+    """What a job will use and cost before it starts, from one's own history: `finops.forecast`.
+
+    Works without any history, and says so: the range is wide then. See docs/predict.md.
 
     Parameters
     ----------
@@ -151,8 +153,9 @@ def forecast(
     group, queue : as in the history; runs of a ledger have project and experiment there.
     name : of the job; "sft-llama-7b" is like earlier ones of that name.
     requested_time : what is asked of the scheduler (timedelta, "24h", or seconds).
+    nodes : how many machines the GPUs are spread over.
     planned_steps : how many steps it is to do.
-    explain : also what drives it, and past runs of the kind.
+    explain : also what drives it (`drivers`), and past runs of the kind (`past_runs`).
     home, model : the folder of the model, or a model file of its own.
 
     Raises

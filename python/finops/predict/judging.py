@@ -13,9 +13,9 @@ from typing import Any
 
 from .._core import Forecaster, Ledger, UsageForecast
 from .report_numbers import Outcome
+from .sources import CENSORED_STATUSES
 
 _CENSORED_RUNS = ("KILLED",)
-_CENSORED_JOBS = ("TIMEOUT", "CANCELLED", "CANCELLED_BY_SYSTEM")
 
 
 def outcomes_of_ledger(
@@ -70,7 +70,7 @@ def outcomes_of_history(
                 Outcome(
                     job_id, row["submit_time"], usage.p10_gpu_seconds, usage.p50_gpu_seconds,
                     usage.p90_gpu_seconds, usage.mean_gpu_seconds, seconds * row["gpu_count"],
-                    is_censored=row["status"] in _CENSORED_JOBS,
+                    is_censored=row["status"] in CENSORED_STATUSES,
                 )
             )  # fmt: skip
     return outcomes

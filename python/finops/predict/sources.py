@@ -19,6 +19,8 @@ from ..errors import InvalidArgument
 from .csv_jobs import read_jobs
 from .model_store import StoredModel
 
+# How jobs end that only say that they needed more.
+CENSORED_STATUSES = ("TIMEOUT", "CANCELLED", "CANCELLED_BY_SYSTEM")
 # How a run's end is a job's. PAUSED is none: it may go on.
 _STATUSES = {"FINISHED": "COMPLETED", "FAILED": "FAILED", "KILLED": "CANCELLED"}
 # What is learned on the way to an answer; more is for `finops predict train`.
@@ -119,12 +121,12 @@ def catch_up(forecaster: Forecaster, rows: Iterable[Mapping[str, Any]], as_of: d
                 forecaster.submit({**row, "submit_time": moment})
             elif kind == 1:
                 forecaster.start(job_id, moment)
-            else:
-                seconds, status = row["run_seconds"], row["status"]
-                forecaster.end(job_id, end_time=moment, run_seconds=seconds, status=status)
-                ended_count += 1
         except InvalidArgument:
-            continue  # in flight, or started, when the model was made: it knows
+            pass  # in flight, or started, when the model was made: it knows
+        if kind == 2:
+            seconds, status = row["run_seconds"], row["status"]
+            forecaster.end(job_id, end_time=moment, run_seconds=seconds, status=status)
+            ended_count += 1
     return ended_count
 
 

@@ -17,10 +17,9 @@ from datetime import datetime
 from .._core import Forecaster, ForecastHealth
 from ..errors import InvalidArgument
 from .model_store import ModelNote, save_model
-from .sources import Jobs
+from .sources import CENSORED_STATUSES, Jobs
 
 COLD_JOB_COUNT = 200  # up to here the cold start weighs as much as the trees
-_CENSORED = ("TIMEOUT", "CANCELLED", "CANCELLED_BY_SYSTEM")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def train_and_save(
 
 def _notes(statuses: Mapping[str, int], user_count: int) -> list[str]:
     ended = sum(statuses.values())
-    censored = sum(statuses.get(one, 0) for one in _CENSORED)
+    censored = sum(statuses.get(one, 0) for one in CENSORED_STATUSES)
     notes = []
     if ended == 0:
         notes.append("no job has ended: forecasts are the cold start's wide prior")
