@@ -29,7 +29,7 @@ struct ForecasterOptions {
   /// Ended jobs at which trees and cold start weigh the same: n / (n + k).
   int blend_job_count = 200;
   /// The newest. So many ended jobs are kept, in memory and in a model file.
-  std::size_t max_training_rows = 40'000;
+  std::size_t max_training_rows = 150'000;
   std::uint64_t seed = 1;
 };
 

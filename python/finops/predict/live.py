@@ -34,7 +34,7 @@ from .records import make_record, store_record
 _log = logging.getLogger("finops")
 # A start waits for a busy ledger no longer than this; the forecast is then not kept.
 LEDGER_PATIENCE = timedelta(milliseconds=500)
-# A start reads no larger model: 200,000 jobs are about 13 MB.
+# A start reads no larger model: 150,000 jobs, the most that one holds, are about 20 MB.
 MOST_MODEL_BYTES = 64 * 1024 * 1024
 _SAMPLES_KEPT = 64
 _KEEP_INTERVAL_SECONDS = 60.0
