@@ -129,6 +129,14 @@ double Statement::real() { return sqlite3_column_double(statement_, column_++); 
 
 std::int64_t Statement::integer() { return sqlite3_column_int64(statement_, column_++); }
 
+std::optional<std::int64_t> Statement::optional_integer() {
+  if (next_is_null()) {
+    skip(1);
+    return std::nullopt;
+  }
+  return integer();
+}
+
 std::string Statement::text() {
   const auto* bytes = sqlite3_column_text(statement_, column_);
   const int size = sqlite3_column_bytes(statement_, column_++);

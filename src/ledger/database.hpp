@@ -70,6 +70,7 @@ class Statement {
   void run();
 
   [[nodiscard]] std::int64_t integer();
+  [[nodiscard]] std::optional<std::int64_t> optional_integer();
   [[nodiscard]] double real();
   [[nodiscard]] std::string text();
   [[nodiscard]] bool boolean() { return integer() != 0; }

@@ -6,14 +6,6 @@
 namespace finops::ledger {
 namespace {
 
-std::optional<std::int64_t> step_of(Statement& row) {
-  if (row.next_is_null()) {
-    row.skip(1);
-    return std::nullopt;
-  }
-  return row.integer();
-}
-
 // Our own writes keep ids so; whoever changed one passed the triggers.
 NodeId node_id_of(Statement& row) {
   const std::string text = row.text();
@@ -88,7 +80,7 @@ void LineageReader::read_recorded_edges() {
     edge.subject = node_id_of(rows);
     edge.kind = parse_edge_kind(rows.text());
     edge.object = node_id_of(rows);
-    edge.step = step_of(rows);
+    edge.step = rows.optional_integer();
     edge.recorded_at = rows.utc();
     const auto known = own.find(key_of(edge));
     if (known == own.end()) {

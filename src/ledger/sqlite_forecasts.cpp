@@ -37,14 +37,6 @@ void bind_forecast(Statement& statement, const ForecastRecord& forecast) {
             << job.planned_steps;
 }
 
-std::optional<std::int64_t> read_optional(Statement& row) {
-  if (row.next_is_null()) {
-    row.skip(1);
-    return std::nullopt;
-  }
-  return row.integer();
-}
-
 // A number that fits, or 0, which no forecast that was kept has where it is not allowed.
 std::int32_t read_small(Statement& row) {
   const std::int64_t value = row.integer();
@@ -84,8 +76,8 @@ ForecastRecord read_forecast(Statement& row) {
   job.queue = row.text();
   job.gpu_model = row.text();
   job.node_count = read_small(row);
-  job.requested_seconds = read_optional(row);
-  job.planned_steps = read_optional(row);
+  job.requested_seconds = row.optional_integer();
+  job.planned_steps = row.optional_integer();
   require_whole(forecast_event_id(forecast).str() == event_id, "a forecast makes no sense",
                 event_id);
   try {

@@ -1,13 +1,13 @@
 // sqlite_job_history.cpp - runs as the jobs of a history: when, on how many GPUs, for how long.
 //
 // Owns: job_history and the count of an attempt's GPUs. Does not own: what is learned from it
-// (predict), resources and their prices (pricing).
+// (predict), the grammar of resources (record), their prices (pricing).
 // Invariants: one job for a run, whatever its attempts; sums are made in the order of attempts, so
 // that equal ledgers give equal bits.
 #include <algorithm>
-#include <charconv>
 #include <map>
 
+#include "finops/record/resource.hpp"
 #include "ledger/sqlite_ledger.hpp"
 
 namespace finops::ledger {
@@ -28,30 +28,13 @@ std::string fold(std::string_view text) {
   return folded;
 }
 
-/// What a resource's text says: [COUNTx]NAME[:FRACTION][@PROVIDER...]. Source: docs/prices.md.
-struct NamedResource {
-  std::string_view name;
-  double count = 0;  ///< of GPUs or machines, whatever the name is; 0: no text
-};
-
-NamedResource read_resource(std::string_view text) {
-  text = text.substr(0, text.find('@'));
-  double count = text.empty() ? 0 : 1;
-  std::int64_t digits = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, digits);
-  if (error == std::errc{} && rest != end && (*rest | 32) == 'x' && digits > 0 &&
-      digits <= kMostGpus) {
-    count = static_cast<double>(digits);
-    text.remove_prefix(static_cast<std::size_t>(rest - text.data()) + 1);
+/// What a resource's text says; empty for what is none: then nobody knows how many GPUs it has.
+std::optional<Resource> read_resource(const std::string& text) {
+  try {
+    return text.empty() ? std::nullopt : std::optional(parse_resource(text));
+  } catch (const Error&) {
+    return std::nullopt;
   }
-  const std::size_t colon = text.find(':');
-  if (colon != std::string_view::npos) {
-    double fraction = 1;
-    std::from_chars(text.data() + colon + 1, end, fraction, std::chars_format::fixed);
-    count *= fraction > 0 && fraction <= 1 ? fraction : 1;
-  }
-  return {text.substr(0, colon), count};
 }
 
 /// One attempt of a job, as far as its GPUs go.
@@ -62,22 +45,25 @@ struct AttemptGpus {
 
 /// What its price buys says how many GPUs an attempt has: `used` of a block of `block`, which is
 /// `price_gpu_count` GPUs or that machine. A price of the whole (0) says nothing.
-AttemptGpus gpus_of(std::string_view resource, double share, std::int64_t price_gpu_count,
+AttemptGpus gpus_of(const std::string& text, double share, std::int64_t price_gpu_count,
                     std::string price_gpu, std::int32_t forecast_gpu_count,
                     const Machines& machines) {
-  const NamedResource named = read_resource(resource);
-  const auto machine = machines.find(fold(named.name));
+  const std::optional<Resource> resource = read_resource(text);
+  const auto machine = machines.find(fold(resource.has_value() ? resource->name : text));
   AttemptGpus gpus{.count = {}, .model = std::move(price_gpu)};
   if (gpus.model.empty()) {
-    gpus.model = machine == machines.end() ? std::string(named.name) : machine->second.gpu;
+    gpus.model = machine != machines.end() ? machine->second.gpu
+                 : resource.has_value()    ? resource->name
+                                           : text;
   }
   if (price_gpu_count > 0) {
     gpus.count = share * static_cast<double>(price_gpu_count);
   } else if (forecast_gpu_count > 0) {
     gpus.count = forecast_gpu_count;
-  } else if (named.count > 0) {
+  } else if (resource.has_value()) {
     const std::int64_t each = machine == machines.end() ? 1 : machine->second.gpu_count;
-    gpus.count = named.count * static_cast<double>(each);
+    gpus.count = static_cast<double>(resource->micro_count) / static_cast<double>(kMicrosPerUnit) *
+                 static_cast<double>(each);
   }
   return gpus;
 }
@@ -96,14 +82,6 @@ Machines read_machines(Database& database) {
 }
 
 double to_seconds(Nanoseconds span) { return static_cast<double>(span.count()) / 1e9; }
-
-std::optional<std::int64_t> read_optional(Statement& row) {
-  if (row.next_is_null()) {
-    row.skip(1);
-    return std::nullopt;
-  }
-  return row.integer();
-}
 
 /// What the rows of one run add up to.
 class JobSum {
@@ -137,8 +115,8 @@ void JobSum::add(Statement& row) {
   const std::int64_t forecast_gpu_count = row.integer();
   job.node_count = static_cast<std::int32_t>(std::clamp(row.integer(), std::int64_t{0},
                                                         std::int64_t{kMostGpus}));
-  job.requested_seconds = read_optional(row);
-  job.planned_steps = read_optional(row);
+  job.requested_seconds = row.optional_integer();
+  job.planned_steps = row.optional_integer();
   if (job.attempt_count == 0) {
     job.submitted_at = created_at;
   }

@@ -380,7 +380,7 @@ TEST_P(LedgerForecasts, CountsGpus) {
       {"8xH100", nullptr, 1, 1, 8, "H100"},
       {"8XH100@aws:us-east-1:spot", nullptr, 1, 1, 8, "H100"},
       {"a100:0.5", nullptr, 1, 1, 0.5, "a100"},
-      {"2xa100:0.5@gcp", nullptr, 1, 1, 1, "a100"},
+      {"2xa100:0.5@gcp", nullptr, 1, 1, std::nullopt, "2xa100:0.5@gcp"},  // the grammar refuses it
       {"H100", nullptr, 1, 1, 1, "H100"},
       {"x1.large", nullptr, 1, 1, 1, "x1.large"},
       {"2xP5.48XLarge", nullptr, 1, 1, 16, "H100-80GB"},

@@ -13,7 +13,7 @@
 
 #include "finops/base/error.hpp"
 #include "finops/pricing/price_book.hpp"
-#include "finops/pricing/resource.hpp"
+#include "finops/record/resource.hpp"
 
 namespace finops {
 namespace {

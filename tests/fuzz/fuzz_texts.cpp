@@ -4,10 +4,10 @@
 // reads as the same.
 #include "finops/base/ids.hpp"
 #include "finops/money/rate.hpp"
-#include "finops/pricing/resource.hpp"
 #include "finops/record/budget.hpp"
 #include "finops/record/charge.hpp"
 #include "finops/record/period.hpp"
+#include "finops/record/resource.hpp"
 #include "fuzz.hpp"
 
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "finops/money/rate.hpp"
-#include "finops/pricing/resource.hpp"
 #include "finops/record/price.hpp"
+#include "finops/record/resource.hpp"
 
 namespace finops {
 

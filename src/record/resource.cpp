@@ -1,5 +1,5 @@
 // resource.cpp - the grammar of resource strings.
-#include "finops/pricing/resource.hpp"
+#include "finops/record/resource.hpp"
 
 #include <algorithm>
 #include <vector>

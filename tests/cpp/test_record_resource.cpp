@@ -1,4 +1,4 @@
-// test_pricing_resource.cpp - tests of the grammar of resource strings.
+// test_record_resource.cpp - tests of the grammar of resource strings.
 //
 // Owns: the checks of resource.hpp. Does not own: what a resource costs (test_pricing.cpp).
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "finops/base/error.hpp"
-#include "finops/pricing/resource.hpp"
+#include "finops/record/resource.hpp"
 
 namespace finops {
 namespace {
